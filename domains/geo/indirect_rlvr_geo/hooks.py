@@ -1,0 +1,70 @@
+"""The contents page of the geo pack: every hook in pipeline order, each a line that delegates."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+
+from pydantic import BaseModel
+
+from indirect_rlvr.hookspecs import hookimpl
+from indirect_rlvr.types import Benchmark, Neighbourhood, Primer, Prompt, ProxyTask, Question, Record, Verdict
+from indirect_rlvr_geo import facts, tasks
+from indirect_rlvr_geo import records as places
+from indirect_rlvr_geo.benchmarks import terrain as targets
+from indirect_rlvr_geo.settings import Settings
+
+
+@hookimpl
+def domain_settings() -> type[BaseModel]:
+    """Where places lie and how far apart."""
+    return Settings
+
+
+@hookimpl
+def load_records(settings: Settings, folder: Path, seed: int) -> Iterable[Record]:
+    """Real places with a ground and an overhead view."""
+    return places.load(settings, folder, seed)
+
+
+@hookimpl
+def neighbourhood(settings: Settings) -> Neighbourhood:
+    """Cells of a few kilometres, a minimum separation, a buffer between the splits."""
+    return tasks.neighbourhood(settings)
+
+
+@hookimpl
+def make_task(settings: Settings, query: Record, candidates: Sequence[Record]) -> Question:
+    """Which overhead view shows the place of the ground view?"""
+    return tasks.question(query, candidates)
+
+
+@hookimpl
+def render(settings: Settings, task: ProxyTask) -> Prompt:
+    """Interleaved, labelled views."""
+    return tasks.render(task)
+
+
+@hookimpl
+def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str:
+    """Cues, evidence, knowledge, and a random letter."""
+    return tasks.scaffold(task, rng)
+
+
+@hookimpl
+def check_facts(settings: Settings, task: ProxyTask, text: str) -> Sequence[Verdict]:
+    """Every stated level against the elevation model."""
+    return facts.check(task, text)
+
+
+@hookimpl
+def benchmarks(settings: Settings, records: Sequence[Record], count: int, seed: int) -> list[Benchmark]:
+    """Four target tasks that training never saw."""
+    return targets.build(records, count, seed)
+
+
+@hookimpl
+def primer(settings: Settings) -> Primer:
+    """Generic skills of seeing, comparing and choosing for the tiny model."""
+    from indirect_rlvr_geo.primer import primer as skills
+
+    return skills()

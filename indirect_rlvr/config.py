@@ -1,0 +1,212 @@
+"""One TOML run file, the recipe, into one frozen tree; unknown keys and wrong types are errors that list the known.
+
+Sections stand in pipeline order. Options of TRL pass through untouched in `[sft.trl]` and `[grpo.trl]`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from indirect_rlvr.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A table of the recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Tasks(Section):
+    """Candidate sets and proxy tasks."""
+
+    k: int = Field(5, ge=2, le=26)
+    """Candidates per task; chance is 1/k."""
+    train: int = Field(2000, ge=1)
+    """Training tasks at most."""
+    test: int = Field(600, ge=1)
+    """Held-out tasks at most."""
+    queries_per_set: int = Field(2, ge=1)
+    """How many members of one candidate set serve as its query, each in a task of its own."""
+    audit_alpha: float = Field(0.001, gt=0, lt=1)
+    """A probe that beats 1/k at this significance refuses the data set."""
+
+
+class Scaffold(Section):
+    """The SFT set."""
+
+    count: int = Field(1000, ge=0)
+    """Training tasks that get a trace; 0 leaves SFT out."""
+
+
+class Tiny(Section):
+    """The architecture of the tiny model that `rlvr prime` makes; only read where `model.path` is "primed"."""
+
+    hidden: int = Field(128, ge=16)
+    """Width of the language model."""
+    layers: int = Field(4, ge=1)
+    """Layers of the language model."""
+    heads: int = Field(4, ge=1)
+    """Attention heads; there are half as many key-value heads."""
+    vision_hidden: int = Field(96, ge=0)
+    """Width of the vision tower; 0 builds a text-only model."""
+    vision_depth: int = Field(3, ge=0)
+    """Layers of the vision tower."""
+
+
+class Prime(Section):
+    """Priming of the tiny model on the domain's generic skills."""
+
+    seed: int = Field(0, ge=0)
+    """Everything random in priming; apart from the run's seed, as a pretrained checkpoint is."""
+    steps: int = Field(4000, ge=1)
+    """Optimizer steps."""
+    batch: int = Field(48, ge=1)
+    """Examples per step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak rate of the cosine schedule."""
+
+
+class Model(Section):
+    """The policy before any training."""
+
+    path: str = "primed"
+    """A folder, a hub id, or "primed": the tiny model that stands in for a pretrained one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of weights and arithmetic."""
+    freeze_vision: bool = True
+    """Keep the vision tower as it is in SFT and GRPO."""
+    tiny: Tiny = Tiny()
+    prime: Prime = Prime()
+
+
+class Sft(Section):
+    """Supervised fine-tuning on scaffolds."""
+
+    steps: int = Field(100, ge=1)
+    """Optimizer steps."""
+    batch: int = Field(16, ge=1)
+    """Traces per optimizer step and process."""
+    trl: dict[str, Any] = {}
+    """Any option of trl.SFTConfig, passed through."""
+
+
+class Reward(Section):
+    """The composite r = Σ λ·r over named terms."""
+
+    accuracy: Literal["zero-one", "plus-minus", "plus-0.8"] = "zero-one"
+    """Values of right and wrong: {0, 1} (released code), {-1, +1} (ICML text), {-0.8, +1} (ICLR text)."""
+    weights: dict[str, float] = {"accuracy": 1.0, "format": 0.5, "length": 0.1, "repetition": 0.1}
+    """λ of each term that counts; the published values are not known, these are ours."""
+    length_limit: int = Field(1024, ge=1)
+    """Tokens at which the length term reaches its lower end and stays there."""
+    repetition_ngram: int = Field(6, ge=1)
+    """Size of the n-grams, in tokens, whose repetition is punished."""
+
+
+class Grpo(Section):
+    """Group relative policy optimisation on the proxy task."""
+
+    steps: int = Field(60, ge=1)
+    """Optimizer steps."""
+    prompts_per_step: int = Field(16, ge=1)
+    """Tasks per optimizer step, over all processes."""
+    group_size: int = Field(8, ge=2)
+    """G: rollouts per task."""
+    max_completion_tokens: int = Field(256, ge=8)
+    """A rollout is cut here."""
+    from_base: bool = True
+    """Also train the Zero row: GRPO from the base model without SFT."""
+    trl: dict[str, Any] = {}
+    """Any option of trl.GRPOConfig, passed through."""
+
+
+class Evaluation(Section):
+    """The rows, their controls and the target tasks."""
+
+    tasks: int = Field(600, ge=1)
+    """Held-out proxy tasks asked of each row."""
+    control_tasks: int = Field(600, ge=1)
+    """Held-out proxy tasks asked of each row in each control."""
+    targets: int = Field(300, ge=0)
+    """Examples of each target task."""
+    batch: int = Field(100, ge=1)
+    """Prompts generated together."""
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    domain: str
+    """Name of the domain pack."""
+    seed: int = Field(0, ge=0)
+    """Everything random in a run follows from this and the recipe."""
+    threads: int = Field(1, ge=1)
+    """Processor threads; results are the same bytes only for the same number."""
+    records: dict[str, Any] = {}
+    """The domain's own settings."""
+    tasks: Tasks = Tasks()
+    scaffold: Scaffold = Scaffold()
+    model: Model = Model()
+    sft: Sft = Sft()
+    reward: Reward = Reward()
+    grpo: Grpo = Grpo()
+    evaluation: Evaluation = Evaluation()
+
+
+def load_recipe(path: Path, overrides: list[str]) -> Recipe:
+    """Read a recipe and apply dotted overrides such as `grpo.steps=50`, whose values are TOML (a bare word is text).
+
+    Raises ConfigError that names the place and lists the known keys.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read recipe `{path}`: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe `{path}` is not TOML: {error}") from error
+    for override in overrides:
+        _override(tree, override)
+    return validate(Recipe, tree, place=f"recipe `{path}`")
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"override `{override}` is not of the form section.key=value, for example grpo.steps=50")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"override `{override}`: `{section}` is a value, not a section")
+    try:
+        tree[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        tree[last] = value
+
+
+def validate(model: type[M], tree: dict[str, Any], place: str) -> M:
+    """`tree` as `model`; raises ConfigError with one line for each thing that is wrong."""
+    try:
+        return model.model_validate(tree, strict=False)
+    except ValidationError as error:
+        lines = [_explain(model, dict(problem)) for problem in error.errors()]
+        raise ConfigError(f"{place}: " + "; ".join(lines)) from error
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{place}`; known keys here: {', '.join(_known(model, problem['loc'][:-1]))}"
+    return f"`{place}` is {problem['input']!r}: {problem['msg'].lower()}"
+
+
+def _known(model: type[BaseModel], sections: tuple[str | int, ...]) -> list[str]:
+    for section in sections:
+        annotation = model.model_fields[str(section)].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return sorted(model.model_fields)

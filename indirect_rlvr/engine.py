@@ -1,0 +1,163 @@
+"""Runs the stages of `pipeline.py`: skips what is finished, says what changed, marks what ends well."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from indirect_rlvr import manifest as manifests
+from indirect_rlvr.config import load_recipe
+from indirect_rlvr.domain import load_domain, recipe_path
+from indirect_rlvr.errors import ConfigError, RunError
+from indirect_rlvr.pipeline import Run, Stage, stages
+from indirect_rlvr.run import digest, disk_errors, write_text
+from indirect_rlvr.types import Counts
+
+
+def prepare(domain: str, recipe: str, overrides: list[str], out: Path) -> tuple[Run, str]:
+    """Resolve a recipe and load its domain; returns the run, nothing written yet, and the recipe's name.
+
+    Raises ConfigError or DomainError that say what is known.
+    """
+    path = recipe_path(domain, recipe)
+    resolved = load_recipe(path, overrides)
+    if resolved.domain != domain:
+        raise ConfigError(f"recipe `{path}` is for domain `{resolved.domain}`, not `{domain}`")
+    return Run(out, resolved, load_domain(domain, resolved.records), {}), path.stem
+
+
+def execute(
+    run: Run, recipe_name: str, first: str | None, last: str | None, say: Callable[[str], None] = print
+) -> None:
+    """Run the stages from `first` (made anew; the earlier ones must be finished) to `last`, skipping finished ones.
+
+    Raises RunError where the folder belongs to another run or an earlier stage is missing; the manifest records an
+    interruption and whatever was finished stays.
+    """
+    plan = stages(run.recipe)
+    names = [stage.name for stage in plan]
+    start, end = _index(names, first, 0), _index(names, last, len(names) - 1)
+    if start > end:
+        raise ConfigError(f"--from {first} comes after --until {last}; the stages in order: {', '.join(names)}")
+    _set_threads(run.recipe.threads)
+    manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
+    manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
+    write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
+    manifests.save(run.folder, manifest)
+    try:
+        for number, stage in enumerate(plan[: end + 1]):
+            label = f"[{number + 1}/{len(plan)}] {stage.name}"
+            why = reason(run, manifest, stage)
+            if number < start and why:
+                raise RunError(f"--from {first} needs stage `{stage.name}`, which is {why}; leave --from out")
+            if number < start or (why is None and not (first and number >= start)):
+                say(f"{label}: finished before, skipped")
+                continue
+            _execute_stage(run, manifest, stage, label, why, say)
+    except BaseException:
+        manifest["state"] = "interrupted"
+        manifests.save(run.folder, manifest)
+        raise
+    manifests.close(manifest, tuple(names))
+    manifests.save(run.folder, manifest)
+
+
+def _execute_stage(
+    run: Run, manifest: dict[str, Any], stage: Stage, label: str, why: str | None, say: Callable[[str], None]
+) -> None:
+    manifest["stages"].pop(stage.name, None)
+    manifests.save(run.folder, manifest)
+    again = f" ({why})" if why and why.startswith("out of date") else ""
+    say(f"{label}: {stage.help}{again}")
+    began = time.monotonic()
+    with disk_errors(run.folder):
+        counts = stage.does(run)
+    seconds = time.monotonic() - began
+    manifest["notes"].update(run.notes)
+    manifests.complete_stage(manifest, stage.name, key(run, stage), parts(run, stage), seconds, counts)
+    manifests.save(run.folder, manifest)
+    say(f"{label}: {summary(counts)} in {seconds:.1f} s")
+
+
+def summary(counts: Counts) -> str:
+    """Kept and dropped in words, for example "1,200 tasks kept, 3 dropped (3 no K neighbours)"."""
+    dropped = {why: n for why, n in counts.dropped.items() if n}
+    reasons = f" ({', '.join(f'{n:,} {why}' for why, n in dropped.items())})" if dropped else ""
+    return f"{counts.kept:,} {counts.unit} kept, {sum(dropped.values()):,} dropped{reasons}"
+
+
+def parts(run: Run, stage: Stage) -> dict[str, str]:
+    """What the output of a stage depends on, each part as a digest: recipe keys, stages before it, this version."""
+    tree = run.recipe.model_dump()
+    wanted = {s.name: s for s in stages(run.recipe)}
+    found = {name: digest(tree[name]) for name in stage.settings}
+    found |= {f"stage {name}": key(run, wanted[name]) for name in stage.after if name in wanted}
+    return found
+
+
+def key(run: Run, stage: Stage) -> str:
+    """The digest of all a stage's output depends on."""
+    return digest({"stage": stage.name, **parts(run, stage)})
+
+
+def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
+    """Why a stage has to run: "not finished", "out of date: … changed"; None where its output stands."""
+    done = manifest["stages"].get(stage.name)
+    if done is None or not all((run.folder / name).exists() for name in stage.writes):
+        return "not finished"
+    if done["key"] == key(run, stage):
+        return None
+    now = parts(run, stage)
+    changed = [name for name in now if done["depends_on"].get(name) != now[name]]
+    return f"out of date: {', '.join(changed) or 'the list of stages'} changed"
+
+
+def plan(run: Run, recipe_name: str) -> str:
+    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens."""
+    path = run.folder / manifests.MANIFEST
+    manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name) if path.exists() else {"stages": {}}
+    lines = [tomli_w.dumps(_without_none(run.recipe.model_dump())), "stages:"]
+    for stage in stages(run.recipe):
+        why = reason(run, manifest, stage)
+        lines.append(f"  {stage.name:10} {'skip: finished' if why is None else 'run: ' + why:32} {stage.help}")
+    return "\n".join([*lines, "", "cost:", *(f"  {line}" for line in costs(run))])
+
+
+def costs(run: Run) -> list[str]:
+    """The work a recipe asks for, in the units that drive its price."""
+    recipe, grpo = run.recipe, run.recipe.grpo
+    per_row = recipe.evaluation.tasks + 2 * recipe.evaluation.control_tasks
+    trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
+    rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
+    return [
+        f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
+        f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
+        f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps",
+        f"evaluation: {len(run.models()) * per_row:,} completions of proxy tasks, "
+        f"and {2 * recipe.evaluation.targets:,} for each target task",
+    ]
+
+
+def _index(names: list[str], name: str | None, default: int) -> int:
+    if name is None:
+        return default
+    if name not in names:
+        raise ConfigError(f"unknown stage `{name}`; the stages in order: {', '.join(names)}")
+    return names.index(name)
+
+
+def _set_threads(count: int) -> None:
+    """Threads that spin against each other make everything slower, and another number of them gives other bytes."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(count)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in tree.items() if v is not None}

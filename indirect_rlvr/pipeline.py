@@ -1,0 +1,182 @@
+"""The method on one page: nine stages, called in order; each reads files of the run folder and writes files into it.
+
+`STAGES` says for each stage which settings and which earlier stages its output depends on. A stage whose output is
+there for the same settings is skipped; `engine.py` does the skipping, the marking and the printing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indirect_rlvr.config import Recipe
+from indirect_rlvr.domain import Domain
+from indirect_rlvr.types import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its folder, its recipe and its domain, and notes that stages leave for the manifest."""
+
+    folder: Path
+    recipe: Recipe
+    domain: Domain
+    notes: dict[str, Any]
+
+    @property
+    def views(self) -> Path:
+        """The folder that image views are relative to."""
+        return self.folder / "records"
+
+    def models(self) -> dict[str, Path]:
+        """The model folder of each row of the report, in order."""
+        name = self.domain.name
+        rows = {"base": self.folder / "base"}
+        if self.recipe.scaffold.count:
+            rows[f"{name}-sft"] = self.folder / "sft" / "model"
+        if self.recipe.grpo.from_base or not self.recipe.scaffold.count:
+            rows[f"{name}-r1-zero"] = self.folder / "grpo-zero" / "model"
+        if self.recipe.scaffold.count:
+            rows[f"{name}-r1"] = self.folder / "grpo" / "model"
+        return rows
+
+
+def records(run: Run) -> Counts:
+    """The world → records/: validated, de-duplicated, split by cluster with a buffer."""
+    from indirect_rlvr.data import records as store
+    from indirect_rlvr.data import splits
+    from indirect_rlvr.run import fresh_folder
+
+    with fresh_folder(run.views) as folder:
+        found, duplicates = store.load(run.domain.load_records(folder, run.recipe.seed), folder)
+        kept, near = splits.assign(found, run.domain.neighbourhood(), run.recipe.seed)
+        store.save(folder / "records.jsonl", kept)
+    return Counts(len(kept), "records", {**duplicates, **near})
+
+
+def tasks(run: Run) -> Counts:
+    """Records → tasks.jsonl and audit.json: symmetric candidate sets, balanced answers, refused if a shortcut pays."""
+    from indirect_rlvr.data import audit, negatives, proxy
+    from indirect_rlvr.data import records as store
+    from indirect_rlvr.run import write_json
+
+    settings, seed = run.recipe.tasks, run.recipe.seed
+    known = store.read(run.views / "records.jsonl")
+    near = run.domain.neighbourhood()
+    sets, dropped = negatives.form_sets(known, near, settings.k, seed)
+    limit = {"train": settings.train, "test": settings.test}
+    made = proxy.make_tasks(run.domain, sets, known, queries_per_set=settings.queries_per_set, limit=limit, seed=seed)
+    proxy.save(run.folder / "tasks.jsonl", made)
+    report = audit.audit(made, known, near, run.views, settings.audit_alpha)
+    write_json(run.folder / "audit.json", report)
+    audit.gate(report, settings.audit_alpha)
+    return Counts(len(made), "tasks", dropped)
+
+
+def scaffold(run: Run) -> Counts:
+    """Training tasks → sft.jsonl: traces in the one template, every stated fact checked."""
+    from indirect_rlvr.data import proxy
+    from indirect_rlvr.run import write_jsonl
+    from indirect_rlvr.training import scaffold as writer
+
+    train = [task for task in proxy.read(run.folder / "tasks.jsonl") if task.split == "train"]
+    rows, dropped = writer.build(run.domain, train, count=run.recipe.scaffold.count, seed=run.recipe.seed)
+    write_jsonl(run.folder / "sft.jsonl", rows)
+    run.notes["scaffold"] = writer.leak_statement(rows)
+    return Counts(len(rows), "traces", dropped)
+
+
+def base(run: Run) -> Counts:
+    """A checkpoint, or the domain's primed tiny model → base/."""
+    from indirect_rlvr.training import base as start
+
+    run.notes["base"] = start.prepare(run.domain, run.recipe, run.folder / "base")
+    return Counts(1, "model")
+
+
+def sft(run: Run) -> Counts:
+    """base/ and sft.jsonl → sft/: the template is learned, the answers are not in it."""
+    from indirect_rlvr.run import read_jsonl
+    from indirect_rlvr.training import sft as trainer
+
+    rows = read_jsonl(run.folder / "sft.jsonl")
+    trainer.train(run.folder / "base", rows, _train_tasks(run), run.domain, run.views, run.recipe, run.folder / "sft")
+    return Counts(run.recipe.sft.steps, "steps")
+
+
+def grpo_zero(run: Run) -> Counts:
+    """base/ → grpo-zero/: reinforcement learning on the proxy task without the scaffold."""
+    return _grpo(run, run.folder / "base", "grpo-zero")
+
+
+def grpo(run: Run) -> Counts:
+    """sft/ → grpo/: reinforcement learning on the proxy task from the scaffolded model."""
+    return _grpo(run, run.folder / "sft" / "model", "grpo")
+
+
+def evaluate(run: Run) -> Counts:
+    """All rows on held-out tasks with their controls, and the target tasks → evaluation/ and results.json."""
+    from indirect_rlvr.evaluation import run as evaluation
+
+    return evaluation.evaluate(run.domain, run.recipe, run.models(), run.folder)
+
+
+def report(run: Run) -> Counts:
+    """The files of the run → report.html and report.md."""
+    from indirect_rlvr import reporting_write
+
+    return reporting_write(run.folder)
+
+
+def _train_tasks(run: Run) -> list[Any]:
+    from indirect_rlvr.data import proxy
+
+    return [task for task in proxy.read(run.folder / "tasks.jsonl") if task.split == "train"]
+
+
+def _grpo(run: Run, start: Path, out: str) -> Counts:
+    from indirect_rlvr.rewards import composite
+    from indirect_rlvr.training import grpo as trainer
+
+    reward = composite.build(run.recipe.reward, run.domain.rewards())
+    run.notes["reward"] = {"version": reward.version(), "terms": reward.describe()}
+    trainer.train(start, _train_tasks(run), run.domain, run.views, reward, run.recipe, run.folder / out)
+    return Counts(run.recipe.grpo.steps, "steps")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its name on the command line, what it does, the recipe's keys and the stages its output depends on,
+    and what it writes."""
+
+    name: str
+    does: Callable[[Run], Counts]
+    settings: tuple[str, ...]
+    after: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @property
+    def help(self) -> str:
+        """One line for people."""
+        return (self.does.__doc__ or "").partition("\n")[0]
+
+
+STAGES = (
+    Stage("records", records, ("domain", "seed", "records"), (), ("records",)),
+    Stage("tasks", tasks, ("tasks",), ("records",), ("tasks.jsonl", "audit.json")),
+    Stage("scaffold", scaffold, ("scaffold",), ("tasks",), ("sft.jsonl",)),
+    Stage("base", base, ("domain", "records", "model"), (), ("base",)),
+    Stage("sft", sft, ("sft", "threads"), ("scaffold", "base"), ("sft",)),
+    Stage("grpo-zero", grpo_zero, ("grpo", "reward", "threads"), ("tasks", "base"), ("grpo-zero",)),
+    Stage("grpo", grpo, ("grpo", "reward", "threads"), ("tasks", "sft"), ("grpo",)),
+    Stage("evaluate", evaluate, ("evaluation",), ("grpo-zero", "grpo"), ("evaluation", "results.json")),
+    Stage("report", report, (), ("evaluate",), ("report.html", "report.md")),
+)
+
+
+def stages(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages a recipe asks for: without scaffolds no SFT and no GRPO from it; the Zero row only where wanted."""
+    without = set() if recipe.scaffold.count else {"scaffold", "sft", "grpo"}
+    if recipe.scaffold.count and not recipe.grpo.from_base:
+        without = {"grpo-zero"}
+    return tuple(stage for stage in STAGES if stage.name not in without)

@@ -1,0 +1,141 @@
+"""The run folder: its manifest, its files written atomically, its keyed randomness.
+
+Every file of a run is JSON, JSON lines, an image or safetensors; nothing is pickled. A stage is complete when the
+manifest says so, and the manifest is replaced atomically, so a torn stage is never taken for a finished one.
+"""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from indirect_rlvr.errors import DataError, RunError
+
+MANIFEST = "manifest.json"
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
+
+def keyed_rng(seed: int, *key: object) -> Random:
+    """A generator that depends on (seed, key) alone, so that any single item can be rebuilt alone."""
+    text = "\x1f".join(str(part) for part in (seed, *key))
+    return Random(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big"))
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON-serialisable value, in hexadecimal; equal values give equal digests."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of a folder's file names and bytes, in hexadecimal."""
+    whole = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
+        with file.open("rb") as stream:
+            whole.update(hashlib.file_digest(stream, "sha256").digest())
+    return whole.hexdigest()
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failing disk into one message: full, read-only or not permitted."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise RunError(
+            f"cannot write `{path}`: {error.strerror or error}; free space or choose another folder with --out, "
+            "then give the same command again: finished stages are kept"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically: all of it or nothing.
+
+    Raises RunError where the disk is full, read-only or not permitted.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON atomically; NaN and infinities are refused."""
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[object]) -> int:
+    """Write one JSON value per line, atomically; returns the number of lines."""
+    lines = [json.dumps(plain(row), ensure_ascii=False, allow_nan=False) for row in rows]
+    write_text(path, "".join(line + "\n" for line in lines))
+    return len(lines)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises DataError that names the file where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read `{path}` as JSON: {error}; delete it and run the stage again") from error
+
+
+def read_jsonl(path: Path) -> list[Any]:
+    """Read JSON lines; raises DataError that names file and line."""
+    rows = []
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    rows.append(json.loads(line))
+                except ValueError as error:
+                    raise DataError(
+                        f"`{path}` line {number} is not JSON: {error}; delete the file and run its stage again"
+                    ) from error
+    except OSError as error:
+        raise DataError(f"cannot read `{path}`: {error.strerror}; run the stage that writes it first") from error
+    return rows
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, mappings and tuples as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """A new empty folder that takes the place of `path` only when the block ends well."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield beside
+        with disk_errors(path):
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

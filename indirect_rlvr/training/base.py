@@ -1,0 +1,81 @@
+"""The policy before any training: a given checkpoint by reference, or the domain's primed tiny model."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from indirect_rlvr.config import Recipe
+from indirect_rlvr.domain import Domain
+from indirect_rlvr.errors import DomainError
+from indirect_rlvr.run import digest, file_digest, fresh_folder, plain, read_json, write_json
+from indirect_rlvr.types import Primer
+
+REFERENCE = "reference.json"
+PRIMING = "priming.json"
+FIRST_EXAMPLES = 32
+
+
+def prepare(domain: Domain, recipe: Recipe, out: Path) -> dict[str, Any]:
+    """Put the base model into `out`: a reference to `model.path`, or the primed model's own files.
+
+    Returns the note for manifest and report: what the base is, and what it was primed on.
+    """
+    if recipe.model.path != "primed":
+        with fresh_folder(out) as folder:
+            write_json(folder / REFERENCE, {"path": recipe.model.path})
+        return {"model": recipe.model.path}
+    source = primed(domain, recipe)
+    with fresh_folder(out) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    return {"model": "primed", **read_json(source / PRIMING), "weights_sha256": file_digest(out / "model.safetensors")}
+
+
+def resolve(folder: Path) -> str:
+    """The path or hub id to load for a model folder of a run."""
+    reference = folder / REFERENCE
+    return str(read_json(reference)["path"]) if reference.exists() else str(folder)
+
+
+def primed(domain: Domain, recipe: Recipe) -> Path:
+    """The folder of the primed model: the pack's shipped one, the cached one, or made now (with a progress bar).
+
+    Raises DomainError where the domain has no primer.
+    """
+    primer = domain.primer()
+    if primer is None:
+        raise DomainError(
+            f'domain `{domain.name}` has no `primer` hook, so `model.path = "primed"` cannot be; '
+            "set model.path to a folder or a hub id"
+        )
+    key = priming_key(recipe, primer)
+    if primer.shipped is not None and (primer.shipped / PRIMING).exists():
+        if read_json(primer.shipped / PRIMING)["key"] == key:
+            return primer.shipped
+    folder = cache_folder() / "primed" / key[:16]
+    if not (folder / PRIMING).exists():
+        make(recipe, primer, folder)
+    return folder
+
+
+def make(recipe: Recipe, primer: Primer, folder: Path) -> None:
+    """Prime a tiny model from nothing into `folder`."""
+    from indirect_rlvr.training.prime import prime
+
+    with fresh_folder(folder) as fresh:
+        facts = prime(recipe.model.tiny, recipe.model.prime, primer, fresh)
+        note = {"key": priming_key(recipe, primer), "settings": recipe.model.prime.model_dump(), **facts}
+        write_json(fresh / PRIMING, note | {"about": primer.about})
+
+
+def priming_key(recipe: Recipe, primer: Primer) -> str:
+    """The digest of everything the primed weights depend on: sizes, schedule, words and the skills' first examples."""
+    seed = recipe.model.prime.seed
+    examples = [primer.example(seed, index) for index in range(FIRST_EXAMPLES)]
+    texts = [plain([example.messages, example.completion]) for example in examples]
+    return digest([recipe.model.tiny.model_dump(), recipe.model.prime.model_dump(), list(primer.lexicon), texts])
+
+
+def cache_folder() -> Path:
+    """The user's cache folder (XDG base directory specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "indirect_rlvr"

@@ -1,0 +1,195 @@
+"""The nouns of the project, frozen: what each stage turns into what.
+
+Record → CandidateSet → ProxyTask → Prompt → Completion → Outcome; and apart from them, never mixed, Benchmark and
+Example: what a reward can see is a ProxyTask, and what measures the transfer is an Example.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Scalar = str | int | float | bool
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One observation of a record.
+
+    `content` is the text itself, or for an image its path relative to the records folder (never absolute, never
+    outside that folder).
+    """
+
+    kind: str
+    modality: Literal["image", "text"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing the world gave us.
+
+    `cluster` (a place block, a patient, a source) is the barrier for splits and the unit of error bars. `facts` is
+    metadata: finite numbers, strings, booleans. `split` is "" unless the domain itself decides where a record belongs.
+    """
+
+    id: str
+    cluster: str
+    views: Mapping[str, View]
+    facts: Mapping[str, Scalar]
+    split: Split | Literal[""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Which records share everything but the answer.
+
+    `keys` are facts that must be equal. `position` maps a record to a point of a Euclidean space whose distances are in
+    `unit`; members of a set lie in one cell of side `cells[level]` (smallest first) and are at least `r_min` apart,
+    and records of different splits at least `buffer` apart. `nuisance` is a scalar that must not decide the answer.
+    """
+
+    keys: tuple[str, ...] = ()
+    position: Callable[[Record], Sequence[float]] | None = None
+    unit: str = ""
+    cells: tuple[float, ...] = ()
+    r_min: float = 0.0
+    buffer: float = 0.0
+    nuisance: Callable[[Record], float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """K records of one neighbourhood, formed without knowing the answer; `level` indexes the cell side it came from."""
+
+    id: str
+    split: Split
+    level: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a domain makes of one candidate set: the wording, the query's views and one view for each candidate.
+
+    `facts` is what scaffolds and fact checks may use; it is never shown to the policy.
+    """
+
+    text: str
+    query: tuple[View, ...]
+    candidates: tuple[View, ...]
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyTask:
+    """A question with K candidates and exactly one verifiable answer, built from records alone."""
+
+    id: str
+    cluster: str
+    split: Split
+    level: int
+    question: Question
+    labels: tuple[str, ...]
+    answer: str
+    query_record: str
+    candidate_records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One user turn: text and views in reading order."""
+
+    parts: tuple[str | View, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the policy wrote: `text` without special tokens, `token_ids` up to and without the end token.
+
+    `finished` is False where the token limit cut it.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The value of one reward term for one completion, and whether there was anything to score."""
+
+    value: float
+    status: Literal["scored", "unparsable", "not_applicable"] = "scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A pure, named function of (task, completion) with values in [low, high]; it never raises on model text."""
+
+    name: str
+    low: float
+    high: float
+    score: Callable[[ProxyTask, Completion], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim found in a trace, and what the metadata says of it."""
+
+    claim: str
+    status: Literal["supported", "contradicted", "unverifiable"]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question of a target task; no reward can take it."""
+
+    id: str
+    cluster: str
+    prompt: Prompt
+    labels: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A target task: what we care about and never train on. `chance` is the accuracy of a uniform guess."""
+
+    name: str
+    description: str
+    chance: float
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrimerExample:
+    """One generic-skill example of a model without pretraining: `images` are PIL images, in the order of the prompt's
+    image parts, and `completion` is what the model should write."""
+
+    messages: Sequence[Mapping[str, object]]
+    images: Sequence[object]
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Primer:
+    """Generic skills as a stand-in for pretraining: `example(seed, index)` is pure; `lexicon` holds the tokenizer's
+    words; `about` says what the skills are, for the report; `shipped` is the folder of weights made beforehand, or
+    None."""
+
+    lexicon: Sequence[str]
+    example: Callable[[int, int], PrimerExample]
+    about: str
+    shipped: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a stage kept, and what it dropped by reason."""
+
+    kept: int
+    unit: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
