@@ -1,0 +1,128 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from indirect_rlvr.config import Reward
+from indirect_rlvr.errors import ConfigError, RunError
+from indirect_rlvr.rewards.composite import Composite, build
+from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+
+Write = Callable[..., Completion]
+
+
+def constant(name: str, outcome: Outcome, low: float = 0.0, high: float = 1.0) -> Term:
+    return Term(name, low, high, lambda task, completion: outcome)
+
+
+def test_a_weight_of_an_unknown_term_lists_the_known() -> None:
+    with pytest.raises(ConfigError) as error:
+        build(Reward(weights={"acuracy": 1.0}), [constant("brevity", Outcome(1.0))])
+    assert str(error.value) == (
+        "`reward.weights` names the unknown term `acuracy`; known terms: accuracy, format, length, repetition, brevity"
+    )
+
+
+def test_two_terms_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="two reward terms are named `format`"):
+        build(Reward(), [constant("format", Outcome(1.0))])
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_a_weight_must_be_finite(weight: float) -> None:
+    with pytest.raises(ConfigError, match=r"`reward\.weights\.accuracy` is (nan|inf); expected a finite number"):
+        build(Reward(weights={"accuracy": weight}), [])
+
+
+@pytest.mark.parametrize("weights", [{}, {"accuracy": 0.0}])
+def test_a_reward_of_nothing_is_refused(weights: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="gives no term a weight other than 0"):
+        build(Reward(weights=weights), [])
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (math.nan, 1.0), (0.0, math.inf)])
+def test_a_range_must_be_possible(low: float, high: float) -> None:
+    with pytest.raises(ConfigError, match="reward term `odd` has the range"):
+        build(Reward(weights={"odd": 1.0}), [constant("odd", Outcome(0.0), low, high)])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.5, -0.1])
+def test_a_value_out_of_range_names_term_task_and_value(value: float, task: ProxyTask, written: Write) -> None:
+    composite = build(Reward(weights={"odd": 0.0, "accuracy": 1.0}), [constant("odd", Outcome(value))])
+    with pytest.raises(RunError) as error:
+        composite.score(task, written("B"))
+    assert str(error.value) == (
+        f"reward term `odd` at task `set-3/q1` returned {value}; expected a value in its range [0.0, 1.0]"
+    )
+
+
+def test_an_exception_in_a_term_names_term_and_task(task: ProxyTask, written: Write) -> None:
+    def fails(task: ProxyTask, completion: Completion) -> Outcome:
+        return Outcome(float(completion.text))
+
+    composite = Composite((Term("fragile", 0.0, 1.0, fails),), (1.0,))
+    with pytest.raises(RunError, match="reward term `fragile` at task `set-3/q1` raised ValueError: could not convert"):
+        composite.score(task, written("B"))
+
+
+def test_anything_but_an_outcome_is_refused(task: ProxyTask, written: Write) -> None:
+    bare = Term("bare", 0.0, 1.0, lambda task, completion: 1.0)  # type: ignore[arg-type,return-value]
+    with pytest.raises(RunError, match=r"returned 1\.0; expected an Outcome"):
+        Composite((bare,), (1.0,)).score(task, written("B"))
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms_that_apply(task: ProxyTask, written: Write) -> None:
+    terms = (
+        constant("scored", Outcome(0.5)),
+        constant("unparsable", Outcome(-1.0, "unparsable"), low=-1.0),
+        constant("absent", Outcome(1.0, "not_applicable")),
+    )
+    score = Composite(terms, (2.0, 0.25, 100.0)).score(task, written("B"))
+    assert score.total == 0.75
+    assert {name: found.status for name, found in score.outcomes.items()} == {
+        "scored": "scored", "unparsable": "unparsable", "absent": "not_applicable",
+    }  # fmt: skip
+
+
+def test_only_terms_with_a_weight_count_and_zero_keeps_one_visible(task: ProxyTask, written: Write) -> None:
+    composite = build(Reward(weights={"format": 0.0, "accuracy": 2.0}), [constant("brevity", Outcome(1.0))])
+    score = composite.score(task, written("B"))
+    assert score.total == 2.0
+    assert list(score.outcomes) == ["accuracy", "format"]
+
+
+def test_the_default_recipe_pays_right_over_wrong_over_none(task: ProxyTask, written: Write) -> None:
+    composite = build(Reward(), [])
+    right, wrong, none = (composite.score(task, c).total for c in (written("B"), written("C"), Completion("B", (1,))))
+    assert right > wrong > none
+
+
+def test_the_version_changes_with_every_part_of_the_reward() -> None:
+    same = [build(Reward(), []).version() for _ in range(2)]
+    others = [
+        Reward(accuracy="plus-minus"),
+        Reward(length_limit=512),
+        Reward(repetition_ngram=4),
+        Reward(weights={"accuracy": 1.0}),
+        Reward(weights={"accuracy": 0.5, "format": 0.5, "length": 0.1, "repetition": 0.1}),
+    ]
+    versions = {build(settings, []).version() for settings in others} | {*same}
+    assert len(versions) == 6
+
+
+def test_the_version_changes_with_a_domains_range() -> None:
+    settings, term = Reward(weights={"odd": 1.0}), constant("odd", Outcome(0.0))
+    assert build(settings, [term]).version() != build(settings, [replace(term, low=-1.0)]).version()
+
+
+def test_a_term_without_a_source_file_has_no_version() -> None:
+    score = eval("lambda task, completion: None")
+    with pytest.raises(ConfigError, match="reward term `typed` has no source file"):
+        build(Reward(weights={"typed": 1.0}), [Term("typed", 0.0, 1.0, score)]).version()
+
+
+def test_the_description_says_what_counts() -> None:
+    assert build(Reward(weights={"length": 0.1}, length_limit=64), []).describe() == [
+        {"name": "length", "low": 0.0, "high": 1.0, "weight": 0.1, "parameters": {"limit": 64}}
+    ]
