@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
-from indirect_rlvr.types import Counts
+from indirect_rlvr.types import Counts, ProxyTask, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class Run:
         name = self.domain.name
         rows = {"base": self.folder / "base"}
         if self.recipe.scaffold.count:
-            rows[f"{name}-sft"] = self.folder / "sft" / "model"
+            rows[f"{name}-sft"] = self.folder / "sft"
         if self.recipe.grpo.from_base or not self.recipe.scaffold.count:
-            rows[f"{name}-r1-zero"] = self.folder / "grpo-zero" / "model"
+            rows[f"{name}-r1-zero"] = self.folder / "grpo-zero"
         if self.recipe.scaffold.count:
-            rows[f"{name}-r1"] = self.folder / "grpo" / "model"
+            rows[f"{name}-r1"] = self.folder / "grpo"
         return rows
 
 
@@ -48,7 +50,8 @@ def records(run: Run) -> Counts:
     from indirect_rlvr.run import fresh_folder
 
     with fresh_folder(run.views) as folder:
-        found, duplicates = store.load(run.domain.load_records(folder, run.recipe.seed), folder)
+        world = tqdm(run.domain.load_records(folder, run.recipe.seed), desc="records", unit="record", leave=False)
+        found, duplicates = store.load(world, folder)
         kept, near = splits.assign(found, run.domain.neighbourhood(), run.recipe.seed)
         store.save(folder / "records.jsonl", kept)
     return Counts(len(kept), "records", {**duplicates, **near})
@@ -64,7 +67,7 @@ def tasks(run: Run) -> Counts:
     known = store.read(run.views / "records.jsonl")
     near = run.domain.neighbourhood()
     sets, dropped = negatives.form_sets(known, near, settings.k, seed)
-    limit = {"train": settings.train, "test": settings.test}
+    limit: dict[Split, int] = {"train": settings.train, "test": settings.test}
     made = proxy.make_tasks(run.domain, sets, known, queries_per_set=settings.queries_per_set, limit=limit, seed=seed)
     proxy.save(run.folder / "tasks.jsonl", made)
     report = audit.audit(made, known, near, run.views, settings.audit_alpha)
@@ -75,73 +78,89 @@ def tasks(run: Run) -> Counts:
 
 def scaffold(run: Run) -> Counts:
     """Training tasks → sft.jsonl: traces in the one template, every stated fact checked."""
-    from indirect_rlvr.data import proxy
     from indirect_rlvr.run import write_jsonl
     from indirect_rlvr.training import scaffold as writer
 
-    train = [task for task in proxy.read(run.folder / "tasks.jsonl") if task.split == "train"]
-    rows, dropped = writer.build(run.domain, train, count=run.recipe.scaffold.count, seed=run.recipe.seed)
+    rows, counts = writer.build(run.domain, _tasks(run, "train"), count=run.recipe.scaffold.count, seed=run.recipe.seed)
     write_jsonl(run.folder / "sft.jsonl", rows)
-    run.notes["scaffold"] = writer.leak_statement(rows)
-    return Counts(len(rows), "traces", dropped)
+    run.notes["scaffold"] = {"traces": len(rows), "share_that_ends_in_the_true_answer": writer.right_share(rows)}
+    return counts
 
 
 def base(run: Run) -> Counts:
     """A checkpoint, or the domain's primed tiny model → base/."""
-    from indirect_rlvr.training import base as start
+    from indirect_rlvr.training.base import prepare
 
-    run.notes["base"] = start.prepare(run.domain, run.recipe, run.folder / "base")
+    run.notes["base"] = prepare(run.domain, run.recipe, run.folder / "base")
     return Counts(1, "model")
 
 
 def sft(run: Run) -> Counts:
-    """base/ and sft.jsonl → sft/: the template is learned, the answers are not in it."""
+    """base/ and sft.jsonl → sft/: the template is learned; the answers are not in it."""
     from indirect_rlvr.run import read_jsonl
     from indirect_rlvr.training import sft as trainer
+    from indirect_rlvr.training.base import resolve
 
-    rows = read_jsonl(run.folder / "sft.jsonl")
-    trainer.train(run.folder / "base", rows, _train_tasks(run), run.domain, run.views, run.recipe, run.folder / "sft")
-    return Counts(run.recipe.sft.steps, "steps")
+    recipe, start = run.recipe, resolve(run.folder / "base")
+    traces = read_jsonl(run.folder / "sft.jsonl")
+    tasks, out = _tasks(run, "train"), run.folder / "sft"
+    trainer.train(start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed)
+    return Counts(recipe.sft.steps, "steps")
 
 
 def grpo_zero(run: Run) -> Counts:
     """base/ → grpo-zero/: reinforcement learning on the proxy task without the scaffold."""
-    return _grpo(run, run.folder / "base", "grpo-zero")
+    return _grpo(run, "base", "grpo-zero")
 
 
 def grpo(run: Run) -> Counts:
     """sft/ → grpo/: reinforcement learning on the proxy task from the scaffolded model."""
-    return _grpo(run, run.folder / "sft" / "model", "grpo")
+    return _grpo(run, "sft", "grpo")
 
 
 def evaluate(run: Run) -> Counts:
     """All rows on held-out tasks with their controls, and the target tasks → evaluation/ and results.json."""
-    from indirect_rlvr.evaluation import run as evaluation
+    from indirect_rlvr.data import records as store
+    from indirect_rlvr.evaluation import benchmark
+    from indirect_rlvr.run import write_json
+    from indirect_rlvr.training.policies import policy
 
-    return evaluation.evaluate(run.domain, run.recipe, run.models(), run.folder)
+    wanted, seed = run.recipe.evaluation, run.recipe.seed
+    tasks = _tasks(run, "test")
+    asked = benchmark.conditions(tasks[: wanted.tasks], tasks[: wanted.control_tasks], seed)
+    held_out = [record for record in store.read(run.views / "records.jsonl") if record.split == "test"]
+    targets = run.domain.benchmarks(held_out, wanted.targets, seed)
+    policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
+    results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
+    write_json(run.folder / "results.json", results)
+    return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")
 
 
 def report(run: Run) -> Counts:
     """The files of the run → report.html and report.md."""
-    from indirect_rlvr import reporting_write
+    from indirect_rlvr.reporting.write import write
 
-    return reporting_write(run.folder)
+    write(run.folder)
+    return Counts(1, "report")
 
 
-def _train_tasks(run: Run) -> list[Any]:
+def _tasks(run: Run, split: Split) -> list[ProxyTask]:
     from indirect_rlvr.data import proxy
 
-    return [task for task in proxy.read(run.folder / "tasks.jsonl") if task.split == "train"]
+    return [task for task in proxy.read(run.folder / "tasks.jsonl") if task.split == split]
 
 
-def _grpo(run: Run, start: Path, out: str) -> Counts:
-    from indirect_rlvr.rewards import composite
+def _grpo(run: Run, start: str, name: str) -> Counts:
+    from indirect_rlvr.rewards.composite import build
     from indirect_rlvr.training import grpo as trainer
+    from indirect_rlvr.training.base import resolve
 
-    reward = composite.build(run.recipe.reward, run.domain.rewards())
+    recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
+    reward = build(recipe.reward, run.domain.rewards())
     run.notes["reward"] = {"version": reward.version(), "terms": reward.describe()}
-    trainer.train(start, _train_tasks(run), run.domain, run.views, reward, run.recipe, run.folder / out)
-    return Counts(run.recipe.grpo.steps, "steps")
+    first = resolve(run.folder / start)
+    trainer.train(first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed)
+    return Counts(recipe.grpo.steps, "steps")
 
 
 @dataclass(frozen=True, slots=True)

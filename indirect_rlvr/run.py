@@ -71,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(name, path)
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -136,6 +136,6 @@ def fresh_folder(path: Path) -> Iterator[Path]:
         with disk_errors(path):
             if path.exists():
                 shutil.rmtree(path)
-            os.replace(beside, path)
+            beside.replace(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -31,10 +31,13 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> dict[str, Any]:
     return {"model": "primed", **read_json(source / PRIMING), "weights_sha256": file_digest(out / "model.safetensors")}
 
 
-def resolve(folder: Path) -> str:
-    """The path or hub id to load for a model folder of a run."""
+def resolve(folder: Path) -> Path | str:
+    """The folder, or the hub id, to load for a model folder of a run."""
     reference = folder / REFERENCE
-    return str(read_json(reference)["path"]) if reference.exists() else str(folder)
+    if not reference.exists():
+        return folder
+    named = str(read_json(reference)["path"])
+    return Path(named) if Path(named).is_dir() else named
 
 
 def primed(domain: Domain, recipe: Recipe) -> Path:
@@ -49,9 +52,8 @@ def primed(domain: Domain, recipe: Recipe) -> Path:
             "set model.path to a folder or a hub id"
         )
     key = priming_key(recipe, primer)
-    if primer.shipped is not None and (primer.shipped / PRIMING).exists():
-        if read_json(primer.shipped / PRIMING)["key"] == key:
-            return primer.shipped
+    if primer.shipped is not None and _made_for(primer.shipped, key):
+        return primer.shipped
     folder = cache_folder() / "primed" / key[:16]
     if not (folder / PRIMING).exists():
         make(recipe, primer, folder)
@@ -74,6 +76,10 @@ def priming_key(recipe: Recipe, primer: Primer) -> str:
     examples = [primer.example(seed, index) for index in range(FIRST_EXAMPLES)]
     texts = [plain([example.messages, example.completion]) for example in examples]
     return digest([recipe.model.tiny.model_dump(), recipe.model.prime.model_dump(), list(primer.lexicon), texts])
+
+
+def _made_for(folder: Path, key: str) -> bool:
+    return (folder / PRIMING).exists() and read_json(folder / PRIMING)["key"] == key
 
 
 def cache_folder() -> Path:
