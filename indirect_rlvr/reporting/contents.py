@@ -1,0 +1,65 @@
+"""Reads what a run folder holds for its report; nothing is computed here and nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indirect_rlvr.data import proxy
+from indirect_rlvr.errors import DataError
+from indirect_rlvr.evaluation.benchmark import PROXY
+from indirect_rlvr.evaluation.score import Prediction, read_predictions
+from indirect_rlvr.run import MANIFEST, read_json, read_jsonl
+from indirect_rlvr.types import ProxyTask
+
+TRAININGS = ("sft", "grpo-zero", "grpo")
+"""The training stages, in order; each writes `<stage>/log.jsonl`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A run's files: `logs` by training stage, `tasks` the held-out tasks asked, `predictions` by row and task id."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    results: Mapping[str, Any]
+    audit: Mapping[str, Any]
+    logs: Mapping[str, Sequence[Mapping[str, Any]]]
+    tasks: Sequence[ProxyTask]
+    predictions: Mapping[str, Mapping[str, Prediction]]
+
+
+def read(run: Path) -> Contents:
+    """The files of an evaluated run; training logs are read where their stage has run.
+
+    Raises DataError that names the file which is missing or broken.
+    """
+    results = read_json(run / "results.json")
+    require(results, run / "results.json", "rows", "targets", "chance", "answer_key", "transfer")
+    manifest = read_json(run / MANIFEST)
+    require(manifest, run / MANIFEST, "stages")
+    predictions = {
+        row["model"]: _by_id(run / "evaluation" / row["model"] / f"{PROXY}.jsonl") for row in results["rows"]
+    }
+    asked = {prediction for found in predictions.values() for prediction in found}
+    logs = {stage: run / stage / "log.jsonl" for stage in TRAININGS}
+    return Contents(
+        folder=run,
+        manifest=manifest,
+        results=results,
+        audit=read_json(run / "audit.json"),
+        logs={stage: read_jsonl(path) for stage, path in logs.items() if path.exists()},
+        tasks=[task for task in proxy.read(run / "tasks.jsonl") if task.id in asked],
+        predictions=predictions,
+    )
+
+
+def require(value: Any, path: Path, *keys: str) -> None:
+    """Raises DataError where a JSON file is no object or lacks a key."""
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise DataError(f"`{path}` lacks `{missing[0]}`; run the stage that writes it again")
+
+
+def _by_id(path: Path) -> dict[str, Prediction]:
+    return {prediction.id: prediction for prediction in read_predictions(path)}
