@@ -129,7 +129,7 @@ def evaluate(run: Run) -> Counts:
     tasks = _tasks(run, "test")
     asked = benchmark.conditions(tasks[: wanted.tasks], tasks[: wanted.control_tasks], seed)
     held_out = [record for record in store.read(run.views / "records.jsonl") if record.split == "test"]
-    targets = run.domain.benchmarks(held_out, wanted.targets, seed)
+    targets = run.domain.benchmarks(held_out, wanted.targets, seed) if wanted.targets else []
     policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
     results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
     write_json(run.folder / "results.json", results)

@@ -1,0 +1,93 @@
+"""Watch a training run: log each step, draw the bar, stop what cannot recover, warn of what learns nothing."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from indirect_rlvr.errors import RunError
+
+VITAL = ("loss", "grad_norm", "reward")
+"""Metrics that must be finite at every step that has them."""
+IDLE_STEPS = 10
+"""Steps in a row without a gradient, or without a group whose rewards differ, before a warning."""
+SHOWN = ("loss", "reward", "completions/mean_length")
+
+logger = logging.getLogger(__name__)
+
+
+class Watch(TrainerCallback):
+    """Inside its `with` block, one line of `log` for each optimizer step; `lines` holds the same.
+
+    Raises RunError out of the training loop where loss, gradient or reward is not finite.
+    """
+
+    def __init__(self, label: str, steps: int, log: Path) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self._label = label
+        self._steps = steps
+        self._log = log
+        self._idle = 0
+
+    def __enter__(self) -> "Watch":
+        self._stream = self._log.open("w", encoding="utf-8")
+        self._bar = tqdm(total=self._steps, desc=self._label, unit="step", dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        self._stream.close()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: object,
+    ) -> None:
+        if logs is None or "loss" not in logs:
+            return  # the summary at the end of training
+        line = {"step": state.global_step} | {key: _number(value) for key, value in logs.items()}
+        self.lines.append(line)
+        self._stream.write(json.dumps(line, allow_nan=False) + "\n")
+        self._stream.flush()
+        self._bar.update(state.global_step - self._bar.n)
+        self._bar.set_postfix({key.split("/")[-1]: line[key] for key in SHOWN if key in line})
+        self._require_finite(line)
+        self._warn_when_idle(line)
+
+    def _require_finite(self, line: dict[str, Any]) -> None:
+        for key in VITAL:
+            if key in line and line[key] is None:
+                raise RunError(
+                    f"{self._label}: `{key}` is not finite at step {line['step']}; nothing was saved. Lower the "
+                    f"learning rate or raise the batch; the steps before: {_tail(self.lines[:-1])}"
+                )
+
+    def _warn_when_idle(self, line: dict[str, Any]) -> None:
+        idle = line.get("grad_norm") == 0.0 or line.get("frac_reward_zero_std") == 1.0
+        self._idle = self._idle + 1 if idle else 0
+        if self._idle == IDLE_STEPS:
+            logger.warning(
+                "%s: no gradient in steps %d to %d: every group's rewards were equal, or every weight is frozen",
+                self._label,
+                line["step"] - IDLE_STEPS + 1,
+                line["step"],
+            )
+
+
+def _number(value: Any) -> Any:
+    """`value` for JSON: what is not finite is null."""
+    if isinstance(value, float):
+        return round(value, 10) if math.isfinite(value) else None
+    return value
+
+
+def _tail(lines: list[dict[str, Any]]) -> str:
+    shown = [{key: line.get(key) for key in ("step", *VITAL) if key in line} for line in lines[-3:]]
+    return json.dumps(shown) if shown else "none"

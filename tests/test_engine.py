@@ -1,0 +1,172 @@
+"""Running stages: what is refused before anything starts, what is skipped, what is made again and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from indirect_rlvr import engine
+from indirect_rlvr.errors import ConfigError, DataError, DomainError, RunError
+from indirect_rlvr.pipeline import STAGES, Run, stages
+
+SMALL = ["records.patients=40", "tasks.train=20", "tasks.test=20"]
+
+
+def run(folder: Path, *overrides: str, first: str | None = None, last: str | None = "tasks") -> list[str]:
+    """The lines that a run of the template domain prints; up to the tasks, which needs no model."""
+    said: list[str] = []
+    prepared, name = engine.prepare("template", "default", [*SMALL, *overrides], folder)
+    engine.execute(prepared, name, first, last, said.append)
+    return said
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_an_unknown_stage_lists_the_stages(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown stage `train`; the stages in order: records, tasks"):
+        run(tmp_path / "run", last="train")
+    assert not (tmp_path / "run").exists()
+
+
+def test_from_after_until_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--from grpo comes after --until tasks"):
+        run(tmp_path / "run", first="grpo")
+
+
+def test_a_recipe_of_another_domain_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('domain = "geo"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="is for domain `geo`, not `template`"):
+        engine.prepare("template", str(path), [], tmp_path)
+
+
+def test_an_unknown_recipe_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(DomainError, match="has no recipe `huge`; it has: default"):
+        engine.prepare("template", "huge", [], tmp_path)
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
+    with pytest.raises(RunError, match="is not empty and holds no run; choose another folder with --out"):
+        run(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.tex"]
+
+
+def test_a_folder_of_another_recipe_is_refused_and_left_alone(tmp_path: Path) -> None:
+    run(tmp_path / "run", last="records")
+    other = tmp_path / "other.toml"
+    other.write_text('domain = "template"\n', encoding="utf-8")
+    before = (tmp_path / "run" / "manifest.json").read_bytes()
+    prepared, name = engine.prepare("template", str(other), [], tmp_path / "run")
+    with pytest.raises(RunError, match="belongs to domain `template`, recipe `default`, not to .* recipe `other`"):
+        engine.execute(prepared, name, None, None)
+    assert (tmp_path / "run" / "manifest.json").read_bytes() == before
+
+
+def test_from_needs_the_stages_before_it(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--from tasks needs stage `records`, which is not finished; leave --from out"):
+        run(tmp_path / "run", first="tasks")
+
+
+def test_fewer_than_k_records_in_every_neighbourhood_is_one_message_and_records_stay(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="fewer than K records in every neighbourhood of the test split: K is 20"):
+        run(tmp_path / "run", "tasks.k=20")
+    assert manifest(tmp_path / "run")["state"] == "interrupted"
+    assert "records" in manifest(tmp_path / "run")["stages"]
+
+
+def test_a_dry_run_names_recipe_stages_and_costs_and_writes_nothing(tmp_path: Path) -> None:
+    prepared, name = engine.prepare("template", "default", ["grpo.steps=7"], tmp_path / "run")
+    text = engine.plan(prepared, name)
+    assert "steps = 7" in text
+    assert all(stage.name in text for stage in STAGES)
+    assert "2 trainings of 7 steps" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_stage_is_skipped(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    written = (tmp_path / "run" / "tasks.jsonl").stat().st_mtime_ns
+    assert [line.partition(": ")[2] for line in run(tmp_path / "run")] == ["finished before, skipped"] * 2
+    assert (tmp_path / "run" / "tasks.jsonl").stat().st_mtime_ns == written
+
+
+def test_a_changed_setting_runs_what_depends_on_it_again_and_says_so(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    said = run(tmp_path / "run", "tasks.k=3")
+    assert said[0].endswith("finished before, skipped")
+    assert "out of date: tasks changed" in said[1]
+    said = run(tmp_path / "run", "tasks.k=3", "records.visits=3")
+    assert "out of date: records changed" in said[0]
+    assert any("out of date: stage records changed" in line for line in said)
+
+
+def test_from_makes_a_finished_stage_again(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    said = run(tmp_path / "run", first="tasks")
+    assert "skipped" in said[0]
+    assert "tasks kept" in said[-1]
+
+
+def test_a_stage_whose_file_was_deleted_runs_again(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    (tmp_path / "run" / "audit.json").unlink()
+    assert "skipped" not in run(tmp_path / "run")[-1]
+    assert (tmp_path / "run" / "audit.json").exists()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tmp_path / name, f"seed={seed}")
+    first, same, other = ((tmp_path / name / "tasks.jsonl").read_bytes() for name in "abc")
+    assert first == same != other
+
+
+def test_the_manifest_says_what_the_run_is_made_of(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    found = manifest(tmp_path / "run")
+    assert found["state"] == "partial"
+    assert found["recipe"]["tasks"]["train"] == 20
+    assert {"torch", "trl", "transformers", "indirect-rlvr", "indirect-rlvr-template"} <= set(found["packages"])
+    assert found["hardware"]["threads"] == 1
+    assert found["stages"]["tasks"]["kept"] == 40
+
+
+def test_a_recipe_without_scaffold_has_no_sft_and_no_grpo_from_it(tmp_path: Path) -> None:
+    prepared, _ = engine.prepare("template", "default", ["scaffold.count=0"], tmp_path)
+    assert [s.name for s in stages(prepared.recipe)] == ["records", "tasks", "base", "grpo-zero", "evaluate", "report"]
+    assert list(prepared.models()) == ["base", "template-r1-zero"]
+
+
+def test_a_recipe_may_leave_the_zero_row_out(tmp_path: Path) -> None:
+    prepared, _ = engine.prepare("template", "default", ["grpo.from_base=false"], tmp_path)
+    assert "grpo-zero" not in [stage.name for stage in stages(prepared.recipe)]
+    assert list(prepared.models()) == ["base", "template-sft", "template-r1"]
+
+
+def test_counts_read_as_words() -> None:
+    from indirect_rlvr.types import Counts
+
+    assert engine.summary(Counts(1200, "tasks", {"no K neighbours": 3, "duplicate": 0})) == (
+        "1,200 tasks kept, 3 dropped (3 no K neighbours)"
+    )
+    assert engine.summary(Counts(1, "model")) == "1 model kept, 0 dropped"
+
+
+def test_an_interrupted_stage_is_recorded_and_runs_again(tmp_path: Path) -> None:
+    prepared, name = engine.prepare("template", "default", SMALL, tmp_path / "run")
+
+    def interrupt(line: str) -> None:
+        if line.startswith("[2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.execute(prepared, name, None, "tasks", interrupt)
+    assert manifest(tmp_path / "run")["state"] == "interrupted"
+    assert list(manifest(tmp_path / "run")["stages"]) == ["records"]
+    said = run(tmp_path / "run")
+    assert "skipped" in said[0]
+    assert "tasks kept" in said[-1]
+    assert isinstance(prepared, Run)
