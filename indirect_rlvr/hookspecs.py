@@ -2,7 +2,7 @@
 
 A pack implements them as plain functions marked `@hookimpl`; only `load_records` and `make_task` are required.
 Returning `None` means "I pass" and the core's own answer (`defaults.py`) is used; an empty list is an answer.
-Every hook gets `settings`: the `[domain]` table of the recipe, validated by what `domain_settings` returned.
+Every hook gets `settings`: the `[records]` table of the recipe, validated by what `domain_settings` returned.
 """
 
 from collections.abc import Iterable, Sequence

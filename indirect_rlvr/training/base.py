@@ -45,12 +45,7 @@ def primed(domain: Domain, recipe: Recipe) -> Path:
 
     Raises DomainError where the domain has no primer.
     """
-    primer = domain.primer()
-    if primer is None:
-        raise DomainError(
-            f'domain `{domain.name}` has no `primer` hook, so `model.path = "primed"` cannot be; '
-            "set model.path to a folder or a hub id"
-        )
+    primer = skills(domain)
     key = priming_key(recipe, primer)
     if primer.shipped is not None and _made_for(primer.shipped, key):
         return primer.shipped
@@ -58,6 +53,17 @@ def primed(domain: Domain, recipe: Recipe) -> Path:
     if not (folder / PRIMING).exists():
         make(recipe, primer, folder)
     return folder
+
+
+def skills(domain: Domain) -> Primer:
+    """The domain's generic skills; raises DomainError where it has none."""
+    primer = domain.primer()
+    if primer is None:
+        raise DomainError(
+            f'domain `{domain.name}` has no `primer` hook, so `model.path = "primed"` cannot be; '
+            "set model.path to a folder or a hub id"
+        )
+    return primer
 
 
 def make(recipe: Recipe, primer: Primer, folder: Path) -> None:

@@ -1,0 +1,213 @@
+"""`rlvr …`: arguments in, one function call of the package, lines of text out; no logic of its own.
+
+A mistake of the user ends with its message alone on standard error and the exit code of its class.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from indirect_rlvr.errors import ConfigError, RlvrError
+
+
+class _Messages(TyperGroup):
+    """Turns our errors into messages; everything else keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RlvrError as error:
+            notes = getattr(error, "__notes__", [])
+            typer.echo("\n".join(["rlvr: " + str(error), *notes]), err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("\nrlvr: interrupted; the same command continues after the last finished stage", err=True)
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    cls=_Messages,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _domain_names(incomplete: str) -> list[str]:
+    from indirect_rlvr.domain import installed
+
+    return [name for name in installed() if name.startswith(incomplete)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("indirect-rlvr"))
+        raise typer.Exit
+
+
+DomainName = Annotated[
+    str | None, typer.Option("--domain", "-d", help="Name of an installed domain.", autocompletion=_domain_names)
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", "-r", help="A recipe of the pack by name, or the path of a .toml file.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value over the recipe; may be given again.")
+]
+
+
+@app.callback()
+def rlvr(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train a model on a question you can check, to get better at one you cannot, and measure whether it did.
+
+    \b
+    rlvr domains                  what is installed
+    rlvr run --domain geo         train and measure; the report is runs/geo/report.html
+    """
+
+
+@app.command()
+def run(
+    domain: DomainName = None,
+    recipe: RecipeName = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run folder; runs/DOMAIN where not given.")
+    ] = None,
+    overrides: Overrides = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="Make this stage and all after it anew.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print recipe, stages and costs; do nothing.")] = False,
+) -> None:
+    """Train on the proxy task, measure on the target tasks, write the report.
+
+    Finished stages are kept: the same command continues after an interruption.
+
+    \b
+    rlvr run --domain geo
+    rlvr run --domain geo --set grpo.steps=20 --set grpo.trl.learning_rate=2e-5 --out runs/short
+    rlvr run --domain geo --recipe my/recipe.toml --dry-run
+    rlvr run --domain geo --from evaluate
+    rlvr run --domain geo --until tasks
+    """
+    from indirect_rlvr import engine
+
+    name = _chosen(domain)
+    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name)
+    if dry_run:
+        typer.echo(engine.plan(prepared, recipe_name))
+        return
+    engine.execute(prepared, recipe_name, first, last, typer.echo)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON; write nothing.")] = False,
+) -> None:
+    """Write report.html and report.md of a run again, from its files alone.
+
+    \b
+    rlvr report runs/geo
+    rlvr report runs/geo --json
+    """
+    from indirect_rlvr.reporting import summary, write
+
+    if as_json:
+        typer.echo(json.dumps(summary.summary(folder), indent=2, ensure_ascii=False))
+        return
+    typer.echo("\n".join(map(str, write.write(folder))))
+
+
+@app.command()
+def domains() -> None:
+    """List the installed domains with their hooks and recipes.
+
+    \b
+    rlvr domains
+    """
+    from indirect_rlvr import packs
+
+    typer.echo(packs.table(packs.overview()))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="An installed domain.", autocompletion=_domain_names)],
+    recipe: RecipeName = "default",
+) -> None:
+    """Check what every domain must satisfy, in seconds, without a model.
+
+    Exit code 1 if anything fails.
+
+    \b
+    rlvr check template
+    """
+    from indirect_rlvr import checks
+
+    results = checks.check(name, recipe)
+    for result in results:
+        typer.echo(f"{'✓' if result.ok else '✗'} {result.name}: {result.detail}")
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+@app.command()
+def prime(
+    domain: DomainName = None,
+    recipe: RecipeName = "default",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the weights; replaced when done.")] = Path(
+        "primed"
+    ),
+    overrides: Overrides = None,
+) -> None:
+    """Make the tiny model that stands in for a pretrained one.
+
+    Random weights, trained on the domain's generic skills.
+
+    \b
+    rlvr prime --domain geo --out domains/geo/indirect_rlvr_geo/primed
+    rlvr prime --domain template --set model.prime.steps=50 --out /tmp/tiny
+    """
+    from indirect_rlvr import engine
+    from indirect_rlvr.training import base
+
+    prepared, _ = engine.prepare(_chosen(domain), recipe, overrides or [], out)
+    base.make(prepared.recipe, base.skills(prepared.domain), out)
+    typer.echo(f"made {out}")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new domain: lower case, a letter first.")],
+    folder: Annotated[Path | None, typer.Argument(help="Where to put it; ./NAME where not given.")] = None,
+) -> None:
+    """Start a domain of your own: a copy of the template pack under a new name.
+
+    \b
+    rlvr new clinic
+    pip install -e clinic
+    rlvr check clinic
+    """
+    from indirect_rlvr import packs
+
+    made = packs.create(name, folder or Path(name))
+    typer.echo(f"made {made}; next: pip install -e {made} && rlvr check {name} && rlvr run --domain {name}")
+
+
+def _chosen(domain: str | None) -> str:
+    if domain is None:
+        from indirect_rlvr.domain import installed
+
+        names = ", ".join(installed()) or "none"
+        raise ConfigError(f"which domain? give --domain NAME; installed domains: {names}")
+    return domain

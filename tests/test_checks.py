@@ -1,0 +1,182 @@
+"""The checks of a domain find what they are for, and pass on the packs that are here."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from indirect_rlvr import checks, packs
+from indirect_rlvr.config import load_recipe
+from indirect_rlvr.domain import Domain, recipe_path
+from indirect_rlvr.errors import RlvrError
+from indirect_rlvr.hookspecs import hookimpl
+from indirect_rlvr.types import Outcome, Prompt, Record, Term
+from indirect_rlvr_template import hooks as template
+
+LOOK: dict[str, Callable[[checks.World], str]] = dict(checks.CHECKS)
+SETTINGS = {"patients": 40, "visits": 4}
+
+
+def a_domain(**hooks: Callable[..., Any]) -> Domain:
+    """The template with some hooks replaced."""
+    module = ModuleType("broken.hooks")
+    vars(module).update({name: value for name, value in vars(template).items() if not name.startswith("__")})
+    vars(module).update({name: hookimpl(hook) for name, hook in hooks.items()})
+    return Domain("broken", module, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> checks.World:
+    """A sample of the template, which passes every check."""
+    recipe = load_recipe(recipe_path("template", "default"), ["records.patients=40"])
+    empty = checks.World(recipe, a_domain(), tmp_path_factory.mktemp("world") / "records", [], [])
+    return checks._form(checks._load(empty, []), [])
+
+
+def refused(world: checks.World, name: str, **hooks: Callable[..., Any]) -> str:
+    """What the check says of the world when some hooks are replaced; it must not pass."""
+    with pytest.raises((AssertionError, RlvrError, ValueError)) as found:
+        LOOK[name](replace(world, domain=a_domain(**hooks)))
+    return str(found.value)
+
+
+def test_settings_that_can_be_changed_are_found(world: checks.World) -> None:
+    class Loose(BaseModel):
+        patients: int = 1
+        visits: int = 1
+
+    class Frozen(BaseModel, frozen=True):
+        patients: int = 1
+        visits: int = 1
+
+    assert "`Loose` can be changed" in refused(world, "settings", domain_settings=lambda: Loose)
+    assert "`Frozen` takes unknown keys" in refused(world, "settings", domain_settings=lambda: Frozen)
+
+
+def test_records_that_ignore_the_seed_are_found(world: checks.World) -> None:
+    counter = iter(range(10**6))
+
+    def load_records(settings: Any, folder: Path, seed: int) -> Iterator[Record]:
+        for record in template.load_records(settings, folder, seed):
+            yield replace(record, facts={**record.facts, "draw": next(counter)})
+
+    assert "differs the second time" in refused(world, "same seed, same records", load_records=load_records)
+
+
+def test_wording_that_depends_on_the_order_is_found(world: checks.World) -> None:
+    def make_task(settings: Any, query: Any, candidates: Any) -> Any:
+        question = template.make_task(settings, query, candidates)
+        return replace(question, text=f"Not the first? {[c.id for c in candidates].index(query.id)}")
+
+    assert "`make_task` words it by the order" in refused(world, "wording", make_task=make_task)
+
+
+def test_a_prompt_that_tells_the_answer_is_found(world: checks.World) -> None:
+    def render(settings: Any, task: Any) -> Prompt:
+        return Prompt((*task.question.query, *task.question.candidates, f"Is it {task.answer}?"))
+
+    assert "`render` words it by where the answer stands" in refused(world, "wording", render=render)
+
+
+def test_a_prompt_without_a_candidate_is_found(world: checks.World) -> None:
+    def render(settings: Any, task: Any) -> Prompt:
+        return Prompt((*task.question.query, *task.question.candidates[1:]))
+
+    assert "candidates stand [0, 1, 1, 1] times" in refused(world, "prompt", render=render)
+
+
+def test_a_query_that_stays_in_the_control_is_found(world: checks.World) -> None:
+    notes = {task.id: task.question.query for task in world.tasks}
+
+    def render(settings: Any, task: Any) -> Prompt:
+        return Prompt((*notes[task.id], *task.question.candidates))
+
+    assert "without its query the prompt still shows" in refused(world, "prompt", render=render)
+
+
+@pytest.mark.parametrize(
+    ("trace", "message"),
+    [
+        ("<answer>A</answer>", "the trace is not <think>…</think><answer>…</answer>"),
+        ("<think>x</think><answer>Z</answer>", "the trace's answer names none of A, B, C, D"),
+        ("<think>\nA: 999\n</think><answer>A</answer>", "the trace states what metadata contradicts: A shows 999"),
+    ],
+)
+def test_a_bad_trace_is_found(world: checks.World, trace: str, message: str) -> None:
+    assert message in refused(world, "scaffold", scaffold=lambda task: trace)
+
+
+def test_a_fact_check_that_raises_is_found(world: checks.World) -> None:
+    assert "could not convert" in refused(
+        world, "facts", check_facts=lambda text: [float(word) for word in text.split()]
+    )
+
+
+def test_a_fact_check_that_is_not_linear_is_found(world: checks.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "SECONDS", 0.05)
+    slow = re.compile(r"(\(+)+\)")
+    assert re.search(
+        "`check_facts` took .* s for 30+ characters",
+        refused(world, "facts", check_facts=lambda text: slow.match(text[:22]) or ()),
+    )
+
+
+def test_a_reward_that_leaves_its_range_is_found(world: checks.World) -> None:
+    term = Term("long", 0.0, 1.0, lambda task, completion: Outcome(float(len(completion.text))))
+    assert "long" in refused(world, "rewards", rewards=lambda: [term])
+
+
+def test_a_benchmark_on_training_clusters_is_found(world: checks.World) -> None:
+    train = [record for record in world.records if record.split == "train"]
+
+    def benchmarks(settings: Any, records: Any, count: int, seed: int) -> Any:
+        return template.benchmarks(settings, train, count, seed)
+
+    assert "which is not held out" in refused(world, "benchmarks", benchmarks=benchmarks)
+
+
+def test_a_benchmark_whose_answer_is_no_label_is_found(world: checks.World) -> None:
+    def benchmarks(settings: Any, records: Any, count: int, seed: int) -> Any:
+        (made,) = template.benchmarks(settings, records, count, seed)
+        return [replace(made, examples=tuple(replace(example, answer="low") for example in made.examples))]
+
+    assert "is none of its labels" in refused(world, "benchmarks", benchmarks=benchmarks)
+
+
+def test_where_no_world_can_be_made_the_rest_is_left_out() -> None:
+    results = checks.check("template", str(recipe_path("template", "default")))
+    assert all(result.ok for result in results)
+    assert [result.name for result in results] == ["loads", "records", "tasks", *LOOK]
+
+
+def test_a_recipe_that_is_wrong_fails_the_first_check(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text('domain = "template"\n[records]\npatient = 3\n')
+    (result,) = checks.check("template", str(path))
+    assert (result.name, result.ok) == ("loads", False)
+    assert "unknown key `patient`" in result.detail
+
+
+def test_a_broken_pack_is_a_row_with_its_error() -> None:
+    rows = [
+        packs.Pack("a", "a 1.0", ("render",), ("default",), ""),
+        packs.Pack("bcd", "b 2.0", (), (), "no such module"),
+    ]
+    assert packs.table(rows).splitlines() == [
+        "a    a 1.0", "     hooks: render", "     recipes: default",
+        "bcd  b 2.0", "     error: no such module", "     recipes: none",
+    ]  # fmt: skip
+
+
+def test_a_new_pack_is_the_template_under_another_name(tmp_path: Path) -> None:
+    made = packs.create("clinic", tmp_path / "clinic")
+    names = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
+    assert {"pyproject.toml", "indirect_rlvr_clinic/hooks.py", "indirect_rlvr_clinic/recipes/default.toml"} <= names
+    texts = "\n".join(path.read_text() for path in made.rglob("*") if path.is_file())
+    assert "template" not in texts
+    assert 'clinic = "indirect_rlvr_clinic.hooks"' in texts

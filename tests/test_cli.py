@@ -1,0 +1,153 @@
+"""The command line: mistakes end in one message and an exit code, and every command teaches by example."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from indirect_rlvr import cli, engine
+from indirect_rlvr.config import Recipe
+
+COMMANDS = ("run", "report", "domains", "check", "prime", "new")
+
+
+def rlvr(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def test_no_domain_lists_the_installed() -> None:
+    result = rlvr("run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "rlvr: which domain? give --domain NAME; installed domains: geo, template\n"
+
+
+def test_an_unknown_domain_lists_the_installed() -> None:
+    result = rlvr("run", "--domain", "gео")  # with a Cyrillic е
+    assert result.exit_code == 2
+    assert result.stderr == "rlvr: unknown domain `gео`; installed domains: geo, template\n"
+
+
+def test_an_unknown_key_lists_the_known_and_starts_nothing(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "--set", "grpo.stepz=5", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "unknown key `grpo.stepz`; known keys here: from_base, group_size" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_type_names_key_and_value(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "--set", "grpo.steps=many", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "`grpo.steps` is 'many': input should be a valid integer" in result.stderr
+
+
+def test_an_unknown_domain_setting_lists_the_pack_s_own(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "--set", "records.patient=5", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "[records] of domain `template`: unknown key `patient`; known keys here: patients, visits" in result.stderr
+
+
+def test_an_unknown_stage_lists_the_stages(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "--until", "training", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "unknown stage `training`; the stages in order: records, tasks, scaffold, base, sft" in result.stderr
+
+
+def test_an_unknown_option_is_refused() -> None:
+    assert rlvr("run", "--domian", "geo").exit_code == 2
+
+
+def test_a_folder_that_is_no_run_has_no_report(tmp_path: Path) -> None:
+    result = rlvr("report", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("rlvr: cannot read `")
+
+
+def test_a_mistake_inside_a_hook_names_the_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = rlvr(
+        "run", "--domain", "template", "--set", "tasks.k=26", "--until", "tasks", "--out", str(tmp_path / "out")
+    )
+    assert result.exit_code == 1
+    assert "fewer than K records in every neighbourhood" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_an_interrupted_run_ends_in_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "execute", interrupted)
+    result = rlvr("run", "--domain", "template")
+    assert result.exit_code == 130
+    assert result.stderr == "\nrlvr: interrupted; the same command continues after the last finished stage\n"
+
+
+def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> None:
+    refused = {
+        "Clinic": "`Clinic` cannot name a domain; use lower-case letters",
+        "../x": "`../x` cannot name a domain",
+        "geo": "a domain `geo` is installed already",
+    }
+    for name, message in refused.items():
+        result = rlvr("new", name, str(tmp_path / "x"))
+        assert (result.exit_code, message in result.stderr) == (2, True)
+    (tmp_path / "there").mkdir()
+    assert "exists already" in rlvr("new", "clinic", str(tmp_path / "there")).stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_shows_an_example(command: str) -> None:
+    result = rlvr(command, "--help")
+    assert result.exit_code == 0
+    assert f"  rlvr {command}" in result.stdout
+
+
+def test_the_commands_are_the_ones_tested() -> None:
+    assert sorted(command.callback.__name__ for command in cli.app.registered_commands) == sorted(COMMANDS)
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "--dry-run", "--set", "grpo.steps=7", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0
+    recipe, _, stages = result.stdout.partition("stages:")
+    assert "[grpo]\nsteps = 7\n" in recipe
+    assert "records    run: not finished" in stages and "7 steps" in stages
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_printed_plan_is_a_recipe(tmp_path: Path) -> None:
+    printed = rlvr("run", "--domain", "template", "--dry-run", "--out", str(tmp_path / "out")).stdout.partition(
+        "stages:"
+    )[0]
+    path = tmp_path / "again.toml"
+    path.write_text(printed)
+    again = rlvr("run", "--domain", "template", "--recipe", str(path), "--dry-run", "--out", str(tmp_path / "out"))
+    assert again.stdout.partition("stages:")[0] == printed
+    assert isinstance(engine.prepare("template", str(path), [], tmp_path)[0].recipe, Recipe)
+
+
+def test_data_stages_run_alone_and_are_skipped_the_second_time(tmp_path: Path) -> None:
+    arguments = ("run", "--domain", "template", "--until", "tasks", "--out", str(tmp_path / "out"))
+    first, second = rlvr(*arguments), rlvr(*arguments)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "tasks kept" in first.stdout
+    assert second.stdout.count("finished before, skipped") == 2
+
+
+def test_domains_lists_hooks_and_recipes() -> None:
+    result = rlvr("domains")
+    assert result.exit_code == 0
+    assert "template  indirect-rlvr-template 0.1.0\n          hooks: benchmarks, check_facts" in result.stdout
+    assert "recipes: default" in result.stdout
+
+
+def test_shells_complete_the_names_of_domains(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = CliRunner().invoke(
+        cli.app,
+        prog_name="rlvr",
+        env={"_RLVR_COMPLETE": "complete_bash", "COMP_WORDS": "rlvr run --domain te", "COMP_CWORD": "3"},
+    )
+    assert result.stdout.strip() == "template"
+
+
+def test_the_version_is_the_distribution_s() -> None:
+    assert rlvr("--version").stdout == "0.1.0\n"
