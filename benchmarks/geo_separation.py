@@ -2,9 +2,9 @@
 
     python benchmarks/geo_separation.py benchmarks/results/geo_separation.json
 
-Records are those of the geo pack's default recipe; about two minutes on one thread. The default `min_separation_m` is the
-smallest at which the oracle finds the answer in at least 95 of 100 held-out tasks, read at the resolution of the traces,
-and not below half of an overhead view's half-width, so that two candidates never show nearly the same ground.
+Records are those of the geo pack's default recipe; about two minutes on one thread. The default `min_separation_m` keeps the
+oracle above 95 of 100 held-out tasks, also at the resolution of the traces, and is half of an overhead view's half-width,
+so that two candidates never show nearly the same ground.
 """
 
 import sys
@@ -50,4 +50,5 @@ def measure(folder: Path) -> list[dict[str, float]]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        write_json(Path(sys.argv[1]), {"command": "python benchmarks/geo_separation.py", "rows": measure(Path(scratch))})
+        command = "python benchmarks/geo_separation.py"
+        write_json(Path(sys.argv[1]), {"command": command, "rows": measure(Path(scratch))})

@@ -51,9 +51,9 @@ class Tiny(Section):
     """Layers of the language model."""
     heads: int = Field(4, ge=1)
     """Attention heads; there are half as many key-value heads."""
-    vision_hidden: int = Field(96, ge=0)
-    """Width of the vision tower; 0 builds a text-only model."""
-    vision_depth: int = Field(3, ge=0)
+    vision_hidden: int = Field(96, ge=24)
+    """Width of the vision tower, 24 to a head; it stays unused in a domain of text alone."""
+    vision_depth: int = Field(3, ge=1)
     """Layers of the vision tower."""
 
 

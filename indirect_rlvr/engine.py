@@ -13,7 +13,7 @@ from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.pipeline import Run, Stage, stages
-from indirect_rlvr.run import digest, disk_errors, write_text
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, write_text
 from indirect_rlvr.types import Counts
 
 
@@ -26,7 +26,7 @@ def prepare(domain: str, recipe: str, overrides: list[str], out: Path) -> tuple[
     resolved = load_recipe(path, overrides)
     if resolved.domain != domain:
         raise ConfigError(f"recipe `{path}` is for domain `{resolved.domain}`, not `{domain}`")
-    return Run(out, resolved, load_domain(domain, resolved.records), {}), path.stem
+    return Run(out, resolved, load_domain(domain, resolved.records)), path.stem
 
 
 def execute(
@@ -77,13 +77,16 @@ def _execute_stage(
         counts = stage.does(run)
     seconds = time.monotonic() - began
     manifest["notes"].update(run.notes)
+    manifest["artefacts"].update(plain(run.artefacts))
     manifests.complete_stage(manifest, stage.name, key(run, stage), parts(run, stage), seconds, counts)
     manifests.save(run.folder, manifest)
     say(f"{label}: {summary(counts)} in {seconds:.1f} s")
 
 
 def summary(counts: Counts) -> str:
-    """Kept and dropped in words, for example "1,200 tasks kept, 3 dropped (3 no K neighbours)"."""
+    """Counts in words, for example "1,200 tasks kept, 3 dropped (3 no K neighbours)", or "60 steps" of a training."""
+    if not counts.dropped:
+        return f"{counts.kept:,} {counts.unit}"
     dropped = {why: n for why, n in counts.dropped.items() if n}
     reasons = f" ({', '.join(f'{n:,} {why}' for why, n in dropped.items())})" if dropped else ""
     return f"{counts.kept:,} {counts.unit} kept, {sum(dropped.values()):,} dropped{reasons}"
@@ -117,7 +120,7 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
 
 def plan(run: Run, recipe_name: str) -> str:
     """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens."""
-    path = run.folder / manifests.MANIFEST
+    path = run.folder / MANIFEST
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name) if path.exists() else {"stages": {}}
     lines = [tomli_w.dumps(_without_none(run.recipe.model_dump())), "stages:"]
     for stage in stages(run.recipe):

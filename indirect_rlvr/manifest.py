@@ -31,7 +31,7 @@ def open_manifest(folder: Path, recipe: Recipe, recipe_name: str) -> dict[str, A
             folder.mkdir(parents=True, exist_ok=True)
             if any(entry for entry in folder.iterdir() if not entry.name.startswith(".")):
                 raise RunError(f"`{folder}` is not empty and holds no run; choose another folder with --out")
-        return {"stages": {}, "notes": {}}
+        return {"stages": {}, "notes": {}, "artefacts": {}}
     manifest: dict[str, Any] = read_json(path)
     owner = (manifest["domain"], manifest["recipe_name"])
     if owner != (recipe.domain, recipe_name):

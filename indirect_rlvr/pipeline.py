@@ -5,7 +5,7 @@ there for the same settings is skipped; `engine.py` does the skipping, the marki
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from indirect_rlvr.types import Counts, ProxyTask, Split
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its folder, its recipe and its domain, and notes that stages leave for the manifest."""
+    """One run: its folder, its recipe and its domain; and what stages leave for the manifest: `notes` are for the
+    report's readers, `artefacts` are digests and figures of what each stage made."""
 
     folder: Path
     recipe: Recipe
     domain: Domain
-    notes: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+    artefacts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def views(self) -> Path:
@@ -47,13 +49,17 @@ def records(run: Run) -> Counts:
     """The world → records/: validated, de-duplicated, split by cluster with a buffer."""
     from indirect_rlvr.data import records as store
     from indirect_rlvr.data import splits
-    from indirect_rlvr.run import fresh_folder
+    from indirect_rlvr.run import digest, file_digest, fresh_folder
 
     with fresh_folder(run.views) as folder:
         world = tqdm(run.domain.load_records(folder, run.recipe.seed), desc="records", unit="record", leave=False)
         found, duplicates = store.load(world, folder)
         kept, near = splits.assign(found, run.domain.neighbourhood(), run.recipe.seed)
         store.save(folder / "records.jsonl", kept)
+    run.artefacts["records"] = {
+        "sha256": file_digest(run.views / "records.jsonl"),
+        "splits": {side: digest([r.id for r in kept if r.split == side]) for side in ("train", "test")},
+    }
     return Counts(len(kept), "records", {**duplicates, **near})
 
 
@@ -61,7 +67,7 @@ def tasks(run: Run) -> Counts:
     """Records → tasks.jsonl and audit.json: symmetric candidate sets, balanced answers, refused if a shortcut pays."""
     from indirect_rlvr.data import audit, negatives, proxy
     from indirect_rlvr.data import records as store
-    from indirect_rlvr.run import write_json
+    from indirect_rlvr.run import file_digest, write_json
 
     settings, seed = run.recipe.tasks, run.recipe.seed
     known = store.read(run.views / "records.jsonl")
@@ -73,17 +79,26 @@ def tasks(run: Run) -> Counts:
     report = audit.audit(made, known, near, run.views, settings.audit_alpha)
     write_json(run.folder / "audit.json", report)
     audit.gate(report, settings.audit_alpha)
+    run.notes["neighbourhood"] = near.about
+    run.artefacts["tasks"] = {
+        "sha256": file_digest(run.folder / "tasks.jsonl"),
+        "neighbourhood": {"keys": near.keys, "cells": near.cells, "r_min": near.r_min, "buffer": near.buffer, "unit": near.unit},
+    }
     return Counts(len(made), "tasks", dropped)
 
 
 def scaffold(run: Run) -> Counts:
     """Training tasks → sft.jsonl: traces in the one template, every stated fact checked."""
-    from indirect_rlvr.run import write_jsonl
+    from indirect_rlvr.run import file_digest, write_jsonl
     from indirect_rlvr.training import scaffold as writer
 
     rows, counts = writer.build(run.domain, _tasks(run, "train"), count=run.recipe.scaffold.count, seed=run.recipe.seed)
     write_jsonl(run.folder / "sft.jsonl", rows)
-    run.notes["scaffold"] = {"traces": len(rows), "share_that_ends_in_the_true_answer": writer.right_share(rows)}
+    share = writer.right_share(rows)
+    run.notes["scaffold"] = (
+        f"{len(rows):,} traces; {share:.1%} end in the true answer, and chance is {1 / run.recipe.tasks.k:.1%}."
+    )
+    run.artefacts["scaffold"] = {"sha256": file_digest(run.folder / "sft.jsonl"), "right_share": share}
     return counts
 
 
@@ -91,7 +106,7 @@ def base(run: Run) -> Counts:
     """A checkpoint, or the domain's primed tiny model → base/."""
     from indirect_rlvr.training.base import prepare
 
-    run.notes["base"] = prepare(run.domain, run.recipe, run.folder / "base")
+    run.notes["base"], run.artefacts["base"] = prepare(run.domain, run.recipe, run.folder / "base")
     return Counts(1, "model")
 
 
@@ -104,7 +119,8 @@ def sft(run: Run) -> Counts:
     recipe, start = run.recipe, resolve(run.folder / "base")
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
-    trainer.train(start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed)
+    made = trainer.train(start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed)
+    run.artefacts["sft"] = {"parent": "base", **made}
     return Counts(recipe.sft.steps, "steps")
 
 
@@ -152,14 +168,16 @@ def _tasks(run: Run, split: Split) -> list[ProxyTask]:
 
 def _grpo(run: Run, start: str, name: str) -> Counts:
     from indirect_rlvr.rewards.composite import build
+    from indirect_rlvr.run import file_digest
     from indirect_rlvr.training import grpo as trainer
     from indirect_rlvr.training.base import resolve
 
     recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
     reward = build(recipe.reward, run.domain.rewards())
-    run.notes["reward"] = {"version": reward.version(), "terms": reward.describe()}
     first = resolve(run.folder / start)
-    trainer.train(first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed)
+    made = trainer.train(first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed)
+    made |= {"reward_version": reward.version(), "reward": reward.describe()}
+    run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}
     return Counts(recipe.grpo.steps, "steps")
 
 

@@ -48,6 +48,7 @@ class Neighbourhood:
     `keys` are facts that must be equal. `position` maps a record to a point of a Euclidean space whose distances are in
     `unit`; members of a set lie in one cell of side `cells[level]` (smallest first) and are at least `r_min` apart,
     and records of different splits at least `buffer` apart. `nuisance` is a scalar that must not decide the answer.
+    `about` says for the report what keeps the views of different splits apart.
     """
 
     keys: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Neighbourhood:
     r_min: float = 0.0
     buffer: float = 0.0
     nuisance: Callable[[Record], float] | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ def test_counts_read_as_words() -> None:
     assert engine.summary(Counts(1200, "tasks", {"no K neighbours": 3, "duplicate": 0})) == (
         "1,200 tasks kept, 3 dropped (3 no K neighbours)"
     )
-    assert engine.summary(Counts(1, "model")) == "1 model kept, 0 dropped"
+    assert engine.summary(Counts(5, "tasks", {"duplicate": 0})) == "5 tasks kept, 0 dropped"
+    assert engine.summary(Counts(60, "steps")) == "60 steps"
 
 
 def test_an_interrupted_stage_is_recorded_and_runs_again(tmp_path: Path) -> None:

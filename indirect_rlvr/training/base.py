@@ -16,19 +16,20 @@ PRIMING = "priming.json"
 FIRST_EXAMPLES = 32
 
 
-def prepare(domain: Domain, recipe: Recipe, out: Path) -> dict[str, Any]:
+def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, Any]]:
     """Put the base model into `out`: a reference to `model.path`, or the primed model's own files.
 
-    Returns the note for manifest and report: what the base is, and what it was primed on.
+    Returns what the base is in words for the report, and its figures and digest for the manifest.
     """
     if recipe.model.path != "primed":
         with fresh_folder(out) as folder:
             write_json(folder / REFERENCE, {"path": recipe.model.path})
-        return {"model": recipe.model.path}
+        return f"The checkpoint {recipe.model.path}.", {"path": recipe.model.path}
     source = primed(domain, recipe)
     with fresh_folder(out) as folder:
         shutil.copytree(source, folder, dirs_exist_ok=True)
-    return {"model": "primed", **read_json(source / PRIMING), "weights_sha256": file_digest(out / "model.safetensors")}
+    facts = read_json(source / PRIMING)
+    return str(facts["about"]), facts | {"path": "primed", "weights_sha256": file_digest(out / "model.safetensors")}
 
 
 def resolve(folder: Path) -> Path | str:

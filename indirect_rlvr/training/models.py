@@ -87,7 +87,7 @@ def _processor(place: str, family: str, is_vision: bool) -> ProcessorMixin | Pre
         return tokenizer
     if family in VIDEO_PROCESSOR_FAMILIES and not is_torchvision_available():
         return load_processor(Path(place))
-    processor: ProcessorMixin = AutoProcessor.from_pretrained(place)  # type: ignore[no-untyped-call]
+    processor: ProcessorMixin = AutoProcessor.from_pretrained(place)
     return processor
 
 

@@ -55,7 +55,7 @@ def _generation_config(policy: Policy, max_new_tokens: int, temperature: float) 
     sampling: dict[str, Any] = {"do_sample": False}
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    return GenerationConfig(  # type: ignore[no-untyped-call]
+    return GenerationConfig(
         max_new_tokens=max_new_tokens,
         repetition_penalty=1.0,
         suppress_tokens=suppressed_token_ids(policy),

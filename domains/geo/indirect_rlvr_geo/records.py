@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from indirect_rlvr.run import keyed_rng
-from indirect_rlvr.types import Record, Scalar, View
+from indirect_rlvr.types import Record, Scalar, Split, View
 from indirect_rlvr_geo.settings import Settings
 from indirect_rlvr_geo.terrain import (
     HALF_WIDTH_M,
@@ -77,5 +77,5 @@ def place_record(terrain: Terrain, pose: Pose, folder: Path, seed: int) -> Recor
         path = f"views/{name}-{kind}.png"
         draw(terrain, pose, rng).save(folder / path)
         views[kind] = View(kind, "image", path)
-    split = "test" if is_held_out(pose.x, pose.y) else "train"
+    split: Split = "test" if is_held_out(pose.x, pose.y) else "train"
     return Record(name, f"block-{column:02d}-{row:02d}", views, facts, split)

@@ -1,13 +1,20 @@
 """The proxy task: which overhead view shows the place of the ground view; its neighbourhood, wording and scaffold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
-from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Question, Record, View
+from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Question, Record, Scalar, View
 from indirect_rlvr_geo.facts import horizon
-from indirect_rlvr_geo.language import pairing_question, write_trace
+from indirect_rlvr_geo.language import Rule, pairing_question, write_trace
 from indirect_rlvr_geo.settings import Settings
-from indirect_rlvr_geo.terrain import HALF_WIDTH_M
+from indirect_rlvr_geo.terrain import BLOCK_M, HALF_WIDTH_M
+
+APART = (
+    f"Training and held-out blocks alternate like a checkerboard of {BLOCK_M / 1000:g} km squares. An overhead view lies "
+    f"wholly inside its own block, so places of different splits are at least {2 * HALF_WIDTH_M / 1000:g} km apart, a full "
+    f"overhead view. Haze hides everything beyond {HALF_WIDTH_M / 1000:g} km of the eye, so a panorama shows nothing that "
+    "lies outside its own overhead view."
+)
 
 
 def neighbourhood(settings: Settings) -> Neighbourhood:
@@ -20,6 +27,7 @@ def neighbourhood(settings: Settings) -> Neighbourhood:
         r_min=settings.min_separation_m,
         buffer=2 * HALF_WIDTH_M,
         nuisance=lambda record: float(record.facts["elevation_m"]),
+        about=APART,
     )
 
 
@@ -40,11 +48,16 @@ def render(task: ProxyTask) -> Prompt:
         parts += ["Ground view:", view]
     for label, view in zip(task.labels, task.question.candidates, strict=True):
         parts += [f"\n{label}:", view]
-    return Prompt((*parts, f"\n{task.question.text}"))
+    return Prompt((*parts, f" {task.question.text}"))
 
 
 def scaffold(task: ProxyTask, rng: Random) -> str:
-    """A trace of true facts in the one template whose final letter is drawn at random: it never knows the answer."""
+    """A trace of true facts in the one template, by a rule drawn at random, with a letter drawn at random.
+
+    The writer does not know the answer, nor that the most alike candidate is the answer.
+    """
     facts = task.question.facts
-    candidates = [horizon(place) for place in facts["candidates"]]  # type: ignore[attr-defined]
-    return write_trace(horizon(facts["query"]), candidates, "most alike", answer=rng.choice(task.labels))  # type: ignore[arg-type]
+    query: Mapping[str, Scalar] = facts["query"]  # type: ignore[assignment]
+    candidates: Sequence[Mapping[str, Scalar]] = facts["candidates"]  # type: ignore[assignment]
+    rule: Rule = rng.choice(("most alike", "least alike"))
+    return write_trace(horizon(query), [horizon(place) for place in candidates], rule, rng.choice(task.labels))

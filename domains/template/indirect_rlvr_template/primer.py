@@ -10,9 +10,11 @@ from indirect_rlvr_template.signs import LEVEL_OF, LEVELS, SIGNS, monitor, note,
 CHOICES = dict(zip("ABC", LEVELS, strict=True))
 COMPARE = "Which line says the same as the note?"
 ABOUT = (
-    "saying whether one sign of a print-out is low, normal or high (as the target task asks); and comparing a note "
-    "with four print-outs line by line and naming the line that agrees, asked in other words than the proxy task"
+    "saying whether temp or breath of a print-out is low, normal or high (the target task asks for pulse, which priming "
+    "never does); and comparing a note with four print-outs line by line and naming the line that agrees, asked in other "
+    "words than the proxy task"
 )
+ASKED = ("temp", "breath")
 
 
 def choice_question(sign: str) -> str:
@@ -32,7 +34,7 @@ def example(seed: int, index: int) -> PrimerExample:
     lines = [{sign: rng.choice(rng.choice(ranges)) for sign, ranges in SIGNS.items()} for _ in range(4)]
     printed = [monitor(rng.randrange(1, 10), readings) for readings in lines]
     if rng.random() < 0.35:
-        sign = rng.choice(list(SIGNS))
+        sign = rng.choice(ASKED)
         reading = lines[0][sign]
         shown = [printed[0], choice_question(sign)]
         done = f"<think>\n{sign} {reading} {LEVEL_OF[reading]}\n</think>\n<answer>{answer(reading)}</answer>"

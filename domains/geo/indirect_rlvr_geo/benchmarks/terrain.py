@@ -1,78 +1,85 @@
 """The built-in target tasks on held-out terrain: four questions about single views or two views, balanced answers.
 
-They share their views' kinds with the proxy task and nothing else: no training stage sees their questions answered.
+They share the kinds of their views with the proxy task and nothing else: no training stage sees a true answer to them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import Literal
 
 from indirect_rlvr.run import keyed_rng
-from indirect_rlvr.types import Benchmark, Example, Prompt, Record, View
+from indirect_rlvr.types import Benchmark, Example, Prompt, Record
 from indirect_rlvr_geo.facts import levels
 from indirect_rlvr_geo.language import DIRECTIONS, LETTERS, target_question
 
-BANDS = ("levels 0 to 2", "levels 3 to 6", "levels 7 to 9")
-"""Three classes of a level; the bounds leave the middle one wider because levels err towards the middle."""
-MARGIN = 2
-"""The highest direction, or the higher of two places, leads by at least this many levels: no ties."""
+LEAD = 2
+"""The highest direction, and the higher of two places, lead by at least this many levels: no ties."""
 
 
 def build(records: Sequence[Record], count: int, seed: int) -> list[Benchmark]:
     """The four target tasks, at most `count` examples each, the right answer equally often under each letter."""
     ordered = sorted(records, key=lambda record: keyed_rng(seed, "target", record.id).random())
+    level_text = "of a place by its overhead view, among five levels two apart"
     return [
-        _benchmark("highest-horizon", "direction of the highest horizon in a ground view", _horizons(ordered), count),
-        _benchmark("higher-place", "the higher of two places by their overhead views", _higher(ordered, seed), count),
-        _benchmark("slope-class", "mean slope of an overhead view in three classes", _bands(ordered, "slope"), count),
-        _benchmark("elevation-band", "elevation of a place in three bands", _bands(ordered, "elevation"), count),
+        _benchmark("highest-horizon", "direction of the highest horizon of a ground view", _horizons, ordered, count),
+        _benchmark("higher-place", "the higher of two places by their overhead views", _higher, ordered, count),
+        _benchmark("slope-class", f"mean slope {level_text}", _slopes, ordered, count),
+        _benchmark("elevation-band", f"elevation {level_text}", _elevations, ordered, count),
     ]
 
 
-def _benchmark(name: str, description: str, found: Iterator[Example], count: int) -> Benchmark:
+def _benchmark(
+    name: str,
+    description: str,
+    examples: Callable[[Sequence[Record], Random], Iterator[Example]],
+    records: Sequence[Record],
+    count: int,
+) -> Benchmark:
     by_answer: dict[str, list[Example]] = defaultdict(list)
-    options = 0
-    for example in found:
+    labels: tuple[str, ...] = ()
+    for example in examples(records, keyed_rng(0, name)):
         by_answer[example.answer].append(example)
-        options = len(example.labels)
-    each = min(count // options, *(len(by_answer[letter]) for letter in LETTERS[:options])) if options else 0
-    examples = [example for letter in sorted(by_answer) for example in by_answer[letter][:each]]
-    return Benchmark(name, description, 1 / options if options else 0.0, tuple(examples))
+        labels = example.labels
+    each = min([count // len(labels), *(len(by_answer[letter]) for letter in labels)]) if labels else 0
+    chosen = [example for letter in labels for example in by_answer[letter][:each]]
+    return Benchmark(name, description, 1 / len(labels) if labels else 1.0, tuple(chosen))
 
 
-def _horizons(records: Sequence[Record]) -> Iterator[Example]:
+def _horizons(records: Sequence[Record], rng: Random) -> Iterator[Example]:
     for record in records:
         found = levels(record.facts)
         first, second = sorted((found[d] for d in DIRECTIONS), reverse=True)[:2]
-        if first - second >= MARGIN:
-            answer = LETTERS[max(range(len(DIRECTIONS)), key=lambda i: found[list(DIRECTIONS)[i]])]
-            asked = _ask("horizon", tuple(DIRECTIONS.values()))
-            prompt = Prompt(("Ground view:", record.views["ground"], f"\n{asked}"))
+        names = rng.sample(list(DIRECTIONS), len(DIRECTIONS))
+        if first - second >= LEAD:
+            asked = target_question("horizon", [DIRECTIONS[name] for name in names])
+            answer = LETTERS[[found[name] for name in names].index(first)]
+            prompt = Prompt(("Ground view:", record.views["ground"], f" {asked}"))
             yield Example(f"highest-horizon-{record.id}", record.cluster, prompt, tuple(LETTERS[:4]), answer)
 
 
-def _higher(records: Sequence[Record], seed: int) -> Iterator[Example]:
+def _higher(records: Sequence[Record], rng: Random) -> Iterator[Example]:
     for first, second in zip(records[::2], records[1::2], strict=False):
         difference = levels(first.facts)["elevation"] - levels(second.facts)["elevation"]
-        if abs(difference) >= MARGIN:
-            views = (first.views["overhead"], second.views["overhead"])
-            prompt = Prompt((*_labelled(views), f"\n{_ask('higher')}"))
+        if abs(difference) >= LEAD:
+            views = ("\nA:", first.views["overhead"], "\nB:", second.views["overhead"])
+            prompt = Prompt((*views, f" {target_question('higher')}"))
             answer = "A" if difference > 0 else "B"
             yield Example(f"higher-place-{first.id}-{second.id}", first.cluster, prompt, ("A", "B"), answer)
 
 
-def _bands(records: Sequence[Record], fact: str) -> Iterator[Example]:
+def _slopes(records: Sequence[Record], rng: Random) -> Iterator[Example]:
+    return _levels(records, rng, "slope")
+
+
+def _elevations(records: Sequence[Record], rng: Random) -> Iterator[Example]:
+    return _levels(records, rng, "elevation")
+
+
+def _levels(records: Sequence[Record], rng: Random, fact: Literal["slope", "elevation"]) -> Iterator[Example]:
     for record in records:
         level = levels(record.facts)[fact]
-        answer = LETTERS[0 if level <= 2 else 1 if level <= 6 else 2]
-        prompt = Prompt(("Overhead view:", record.views["overhead"], f"\n{_ask(fact, BANDS)}"))
-        yield Example(f"{fact}-{record.id}", record.cluster, prompt, tuple(LETTERS[:3]), answer)
-
-
-def _labelled(views: Sequence[View]) -> Iterator[str | View]:
-    for letter, view in zip(LETTERS, views, strict=False):
-        yield f"\n{letter}:"
-        yield view
-
-
-def _ask(kind: str, options: tuple[str, ...] = ()) -> str:
-    return target_question(kind, options)  # type: ignore[arg-type]
+        options = rng.sample(range(level % 2, 10, 2), len(LETTERS))
+        asked = target_question(fact, [f"{fact} {option}" for option in options])
+        prompt = Prompt(("Overhead view:", record.views["overhead"], f" {asked}"))
+        yield Example(f"{fact}-{record.id}", record.cluster, prompt, tuple(LETTERS), LETTERS[options.index(level)])
