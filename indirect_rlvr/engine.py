@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def execute(
     start, end = _index(names, first, 0), _index(names, last, len(names) - 1)
     if start > end:
         raise ConfigError(f"--from {first} comes after --until {last}; the stages in order: {', '.join(names)}")
-    _set_threads(run.recipe.threads)
+    _set_up_process(run.recipe.threads)
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
@@ -59,7 +60,8 @@ def execute(
             _execute_stage(run, manifest, stage, label, why, say)
     except BaseException:
         manifest["state"] = "interrupted"
-        manifests.save(run.folder, manifest)
+        with suppress(RunError):  # a full disk must not hide what stopped the run
+            manifests.save(run.folder, manifest)
         raise
     manifests.close(manifest, tuple(names))
     manifests.save(run.folder, manifest)
@@ -152,14 +154,19 @@ def _index(names: list[str], name: str | None, default: int) -> int:
     return names.index(name)
 
 
-def _set_threads(count: int) -> None:
-    """Threads that spin against each other make everything slower, and another number of them gives other bytes."""
+def _set_up_process(threads: int) -> None:
+    """Threads that spin against each other make everything slower, and another number of them gives other bytes.
+
+    The progress bars of transformers' own loading and saving go; ours stay.
+    """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(count)
+        os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import torch
+    from transformers.utils import logging
 
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
+    logging.disable_progress_bar()
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:

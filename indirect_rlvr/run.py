@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import Any
 from indirect_rlvr.errors import DataError, RunError
 
 MANIFEST = "manifest.json"
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+"""Errors of the disk, not of ours: full, over a quota or a limit, read-only, not permitted, a file where a folder goes."""
 
 
 def keyed_rng(seed: int, *key: object) -> Random:
@@ -63,17 +63,17 @@ def write_text(path: Path, text: str) -> None:
 
     Raises RunError where the disk is full, read-only or not permitted.
     """
+    beside = _beside(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            with beside.open("w", encoding="utf-8") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).replace(path)
+            beside.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
 
 
@@ -128,9 +128,10 @@ def plain(value: Any) -> Any:
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """A new empty folder that takes the place of `path` only when the block ends well."""
+    beside = _beside(path)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
     try:
         yield beside
         with disk_errors(path):
@@ -139,3 +140,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
             beside.replace(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where `path` is written before it takes its name: hidden, beside it, of this process alone."""
+    return path.with_name(f".{path.name}.{os.getpid()}")

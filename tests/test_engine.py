@@ -1,6 +1,8 @@
 """Running stages: what is refused before anything starts, what is skipped, what is made again and why."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,22 @@ def test_an_interrupted_stage_is_recorded_and_runs_again(tmp_path: Path) -> None
     assert "skipped" in said[0]
     assert "tasks kept" in said[-1]
     assert isinstance(prepared, Run)
+
+
+def test_a_full_disk_is_one_message_and_finished_stages_stay(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the same error from the same calls."""
+    run(tmp_path / "run", last="records")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        "from indirect_rlvr.cli import app; app()"
+    )
+    arguments = ["run", "--domain", "template", "--out", str(tmp_path / "run"), "--until", "tasks"]
+    overrides = [part for setting in SMALL for part in ("--set", setting)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments, *overrides], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").glob(".*"))
+    assert "skipped" in run(tmp_path / "run")[0]

@@ -27,7 +27,8 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
         return f"The checkpoint {recipe.model.path}.", {"path": recipe.model.path}
     source = primed(domain, recipe)
     with fresh_folder(out) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+        for file in source.iterdir():
+            shutil.copyfile(file, folder / file.name)
     facts = read_json(source / PRIMING)
     return str(facts["about"]), facts | {"path": "primed", "weights_sha256": file_digest(out / "model.safetensors")}
 

@@ -105,7 +105,12 @@ def save(policy: Policy, folder: Path) -> None:
     """Write weights, config, generation config, tokenizer and processor into `folder`, for `load` to read."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        policy.model.save_pretrained(folder)
+        try:
+            policy.model.save_pretrained(folder)
+        except SafetensorError as error:  # it hides the disk's error number in its text
+            raise RunError(
+                f"cannot write the weights into `{folder}`: {error}; free space, then give the same command again"
+            ) from error
         policy.processor.save_pretrained(folder)
 
 
