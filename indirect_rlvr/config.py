@@ -62,12 +62,12 @@ class Prime(Section):
 
     seed: int = Field(0, ge=0)
     """Everything random in priming; apart from the run's seed, as a pretrained checkpoint is."""
-    steps: int = Field(4000, ge=1)
+    steps: int = Field(1900, ge=1)
     """Optimizer steps."""
-    batch: int = Field(48, ge=1)
+    batch: int = Field(32, ge=1)
     """Examples per step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Peak rate of the cosine schedule."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Peak rate, after a linear warm-up and before a linear decay."""
 
 
 class Model(Section):

@@ -82,7 +82,7 @@ def tasks(run: Run) -> Counts:
     run.notes["neighbourhood"] = near.about
     run.artefacts["tasks"] = {
         "sha256": file_digest(run.folder / "tasks.jsonl"),
-        "neighbourhood": {"keys": near.keys, "cells": near.cells, "r_min": near.r_min, "buffer": near.buffer, "unit": near.unit},
+        "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit")},
     }
     return Counts(len(made), "tasks", dropped)
 

@@ -20,7 +20,7 @@ from indirect_rlvr.errors import DataError, RunError
 
 MANIFEST = "manifest.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
-"""Errors of the disk, not of ours: full, over a quota or a limit, read-only, not permitted, a file where a folder goes."""
+"""Errors of the disk, not of ours: full, over a quota or limit, read-only, not permitted, a file for a folder."""
 
 
 def keyed_rng(seed: int, *key: object) -> Random:

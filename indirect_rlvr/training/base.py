@@ -8,7 +8,7 @@ from typing import Any
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import DomainError
-from indirect_rlvr.run import digest, file_digest, fresh_folder, plain, read_json, write_json
+from indirect_rlvr.run import digest, fresh_folder, plain, read_json, write_json
 from indirect_rlvr.types import Primer
 
 REFERENCE = "reference.json"
@@ -30,7 +30,7 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
         for file in source.iterdir():
             shutil.copyfile(file, folder / file.name)
     facts = read_json(source / PRIMING)
-    return str(facts["about"]), facts | {"path": "primed", "weights_sha256": file_digest(out / "model.safetensors")}
+    return str(facts["about"]), facts | {"path": "primed"}
 
 
 def resolve(folder: Path) -> Path | str:

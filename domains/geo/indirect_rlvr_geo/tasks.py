@@ -10,10 +10,10 @@ from indirect_rlvr_geo.settings import Settings
 from indirect_rlvr_geo.terrain import BLOCK_M, HALF_WIDTH_M
 
 APART = (
-    f"Training and held-out blocks alternate like a checkerboard of {BLOCK_M / 1000:g} km squares. An overhead view lies "
-    f"wholly inside its own block, so places of different splits are at least {2 * HALF_WIDTH_M / 1000:g} km apart, a full "
-    f"overhead view. Haze hides everything beyond {HALF_WIDTH_M / 1000:g} km of the eye, so a panorama shows nothing that "
-    "lies outside its own overhead view."
+    f"Training and held-out blocks alternate like a checkerboard of {BLOCK_M / 1000:g} km squares. An overhead view "
+    f"lies wholly inside its own block, so places of different splits are at least {2 * HALF_WIDTH_M / 1000:g} km "
+    f"apart, a full overhead view. Haze hides everything beyond {HALF_WIDTH_M / 1000:g} km of the eye, so a panorama "
+    "shows nothing that lies outside its own overhead view."
 )
 
 
