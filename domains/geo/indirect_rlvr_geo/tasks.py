@@ -5,7 +5,7 @@ from random import Random
 
 from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Question, Record, Scalar, View
 from indirect_rlvr_geo.facts import horizon
-from indirect_rlvr_geo.language import Rule, pairing_question, write_trace
+from indirect_rlvr_geo.language import pairing_question, write_trace
 from indirect_rlvr_geo.settings import Settings
 from indirect_rlvr_geo.terrain import BLOCK_M, HALF_WIDTH_M
 
@@ -52,12 +52,11 @@ def render(task: ProxyTask) -> Prompt:
 
 
 def scaffold(task: ProxyTask, rng: Random) -> str:
-    """A trace of true facts in the one template, by a rule drawn at random, with a letter drawn at random.
+    """A trace of true facts in the one template, by the rule of likeness, whose final letter is drawn at random.
 
-    The writer does not know the answer, nor that the most alike candidate is the answer.
+    It teaches what to look at; that the most alike candidate is the answer is left for reinforcement to find.
     """
     facts = task.question.facts
     query: Mapping[str, Scalar] = facts["query"]  # type: ignore[assignment]
     candidates: Sequence[Mapping[str, Scalar]] = facts["candidates"]  # type: ignore[assignment]
-    rule: Rule = rng.choice(("most alike", "least alike"))
-    return write_trace(horizon(query), [horizon(place) for place in candidates], rule, rng.choice(task.labels))
+    return write_trace(horizon(query), [horizon(c) for c in candidates], "most alike", rng.choice(task.labels))

@@ -93,7 +93,7 @@ def load_terrain(path: str = "") -> Terrain:
             f"elevation model `{path}` spans latitudes {south:g} to {north:g} and longitudes {west:g} to {east:g}; "
             f"expected -90 to 90 and -180 to 180, in that order; {EXPECTED}"
         )
-    middle = math.radians((south + north) / 2)
+    middle = math.radians(south + step_y * elevation.shape[0] / 2)
     cell_x = step_x * METRES_PER_DEGREE * math.cos(middle)
     return Terrain(np.ascontiguousarray(elevation[::-1]), cell_x, step_y * METRES_PER_DEGREE, west, south)
 
