@@ -136,6 +136,7 @@ class RecordingTrainer(GRPOTrainer):
                 "step": self.state.global_step + 1,
                 "task_id": row["task_id"],
                 "text": completions[i][0]["content"],
+                "token_ids": ids[i],
                 "tokens": len(ids[i]),
                 "finished": ids[i][-1] in self.eos_token_ids,
                 "terms": dict(zip(self.reward_func_names, map(_number, rewards[i].tolist()), strict=True)),
