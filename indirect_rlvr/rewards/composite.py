@@ -80,12 +80,10 @@ class Composite:
         return alone | grouped
 
 
-def build(
-    settings: Reward, domain_terms: Sequence[Term | GroupTerm], gates: Mapping[str, str] | None = None
-) -> Composite:
+def build(settings: Reward, domain_terms: Sequence[Term | GroupTerm]) -> Composite:
     """The composite of a recipe: the core's terms and the domain's, as far as `settings.weights` names them.
 
-    `gates` maps a term to the one that must reach its high first ({"accuracy": "format"}), which need not count itself.
+    `settings.gates` maps a term to the one that must reach its high first ({"accuracy": "format"}), which need not count itself.
     Raises ConfigError for two terms of one name, an impossible range, a weight or gate of an unknown term (listing the
     known), a weight that is not finite, and for a reward that is nothing but zeros.
     """
@@ -100,9 +98,9 @@ def build(
         known[term.name] = term
     _require_weights(settings.weights, known)
     counted = [term for name, term in known.items() if name in settings.weights]
-    alone = [_behind_gate(term, gates or {}, known) for term in counted if isinstance(term, Term)]
+    alone = [_behind_gate(term, settings.gates, known) for term in counted if isinstance(term, Term)]
     grouped = [term for term in counted if isinstance(term, GroupTerm)]
-    for name in gates or {}:
+    for name in settings.gates:
         if name not in {term.name for term in alone}:
             raise ConfigError(f"`reward.gates` gates `{name}`, which is no term with a weight that sees one completion")
     weights = settings.weights

@@ -53,7 +53,8 @@ def train(
         policy = models.load_for_training(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
-        rewards, _ = trl_rewards(composite, {task.id: task for task in tasks}, models.end_token_ids(policy))
+        ends, by_id = models.end_token_ids(policy), {task.id: task for task in tasks}
+        rewards, _ = trl_rewards(composite, by_id, ends, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl")
         trainer = RecordingTrainer(
             model=policy.model,
@@ -100,7 +101,7 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
         "num_generations": settings.group_size,
         "max_completion_length": settings.max_completion_tokens,
         "steps_per_generation": cut["gradient_accumulation_steps"],
-        "reward_weights": list(composite.weights),
+        "reward_weights": [*composite.weights, *composite.group_weights],
     }
     common = options.common(folder, settings.steps, seed, model_settings)
     return options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)

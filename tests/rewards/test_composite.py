@@ -141,7 +141,7 @@ def test_the_description_says_what_counts() -> None:
 )
 def test_an_impossible_gate_is_refused(gates: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(Reward(), [relative_length()], gates)
+        build(Reward(gates=gates), [relative_length()])
 
 
 def test_accuracy_behind_the_format_counts_only_with_it(task: ProxyTask, written: Write) -> None:
