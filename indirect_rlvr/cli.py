@@ -178,10 +178,10 @@ def reward_check(
     rlvr reward check template --rows 50
     rlvr reward check geo --json
     """
-    from indirect_rlvr import checks
     from indirect_rlvr.reporting.columns import columns
+    from indirect_rlvr.testing.rows import reward_table
 
-    found = checks.reward_table(name, rows, recipe)
+    found = reward_table(name, rows, recipe)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else columns(found))
 
 
