@@ -2,8 +2,9 @@
 
     python benchmarks/fact_checks.py benchmarks/results/fact_checks.json
 
-The claims lie in `domains/geo/tests/labelled`: a sentence, the metadata of the place it speaks of, a type, and whether a
-person calls what it says of that type true, false or open (not asserted, disputed, or not to be known from the metadata).
+The claims lie in `domains/geo/tests/labelled`: a sentence, the metadata of the place it speaks of, a type, and whether
+a person calls what it says of that type true, false or open (not asserted, disputed, or not to be known from the
+metadata).
 """
 
 import csv
@@ -69,23 +70,15 @@ def figures(rows: Iterable[Row]) -> dict[str, float | int | None]:
 
 
 HOSTILE = (
-    "This is ",
-    "in the northern ",
-    "Paris, ",
-    "1.1, ",
-    "48.8° N ",
-    "located in ",
-    "A. ",
-    "shadows point ",
-    "climate ",
-    "no ",
-    "é́",
-    "N1 ",
-)
+    "This is ", "in the northern ", "Paris, ", "1.1, ", "48.8° N ", "located in ", "A. ", "shadows point ",
+    "climate ", "no ",
+    "é\u0301", "N1 ", "elevation 1,", "(", "candidate B ",
+)  # fmt: skip
 
 
 def growth() -> dict[str, float]:
-    """How many times longer 100 times as much hostile text takes to check, for each piece that is repeated: 100 is linear."""
+    """How many times longer 100 times as much hostile text takes to check, for each piece that is repeated: 100 is
+    linear."""
     task = task_at({"latitude": 48.86, "longitude": 2.29})
     return {piece: _seconds(task, piece, 200_000) / max(_seconds(task, piece, 2_000), 1e-9) for piece in HOSTILE}
 
@@ -102,12 +95,15 @@ def _seconds(task: ProxyTask, piece: str, length: int) -> float:
 def report(rows: Sequence[Row]) -> dict[str, object]:
     """The figures of all claims and of each type, and every claim that was judged wrongly or left unjudged."""
     kinds = sorted({row.kind for row in rows})
+    verdicts = EXPECTED.values()
+    wrong = [row for row in rows if row.found in verdicts and row.found != EXPECTED.get(row.label)]
+    unjudged = [row for row in rows if row.label in EXPECTED and row.found not in verdicts]
     return {
         "all": figures(rows),
         "kinds": {kind: figures([row for row in rows if row.kind == kind]) for kind in kinds},
-        "wrong": [[r.place, r.kind, r.label, r.found, r.text] for r in rows if r.found in EXPECTED.values() and r.found != EXPECTED.get(r.label)],
-        "unjudged": [[r.place, r.kind, r.label, r.found, r.text] for r in rows if r.label in EXPECTED and r.found not in EXPECTED.values()],
-    }  # fmt: skip
+        "wrong": [[row.place, row.kind, row.label, row.found, row.text] for row in wrong],
+        "unjudged": [[row.place, row.kind, row.label, row.found, row.text] for row in unjudged],
+    }
 
 
 if __name__ == "__main__":
@@ -115,8 +111,6 @@ if __name__ == "__main__":
     for stem, found in made.items():
         print(stem, json.dumps(found["all"]))
     ratios = growth()
-    print("growth", ratios)
-    write_json(
-        Path(sys.argv[1]),
-        {"command": "python benchmarks/fact_checks.py", **made, "growth_of_time_at_100_times_the_text": ratios},
-    )
+    print("times as long for 100 times the text:", ratios)
+    command = "python benchmarks/fact_checks.py"
+    write_json(Path(sys.argv[1]), {"command": command, **made, "time_for_100_times_the_text": ratios})

@@ -88,7 +88,8 @@ def unrolled(ring: np.ndarray) -> np.ndarray:
 
 
 def cities() -> bytes:
-    """Lines `name TAB country TAB latitude TAB longitude TAB population in thousands` in hundredths of a degree, sorted by name.
+    """Lines `name TAB country TAB latitude TAB longitude TAB population in thousands` in hundredths of a degree, sorted
+    by name.
 
     Every populated place of 500 people and more, because a name is refuted only where all its bearers are far; other
     Latin spellings of places of 100,000 people and more.

@@ -33,7 +33,7 @@ def read(folder: Path) -> Verdicts:
         return {}
     try:
         return {row["id"]: tuple(_verdict(found) for found in row["verdicts"]) for row in read_jsonl(path)}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"`{path}` holds something else than verdicts: {error}; run the stage `evaluate` again"
         ) from error

@@ -47,7 +47,8 @@ def _by_letter(task: ProxyTask, text: str) -> list[Verdict]:
 
 
 @pytest.mark.parametrize(("text", "value", "status"), [
-    ("", 0.0, "not_applicable"), ("ooo", 0.0, "not_applicable"), ("yo", 1.0, "scored"), ("yan", 2 / 3, "scored"), ("n", 0.0, "scored"),
+    ("", 0.0, "not_applicable"), ("ooo", 0.0, "not_applicable"), ("yo", 1.0, "scored"), ("yan", 2 / 3, "scored"),
+    ("n", 0.0, "scored"),
 ])  # fmt: skip
 def test_the_term_pays_precision_and_unverifiable_claims_change_nothing(text: str, value: float, status: str) -> None:
     term = pickle.loads(pickle.dumps(fact_precision(_by_letter)))
@@ -80,7 +81,7 @@ def _false(text: str, *words: str) -> list[Verdict]:
 
 @pytest.mark.parametrize(("text", "words", "left"), [
     ("It is wet. It is cold. It is dark.", ["cold"], "It is wet. It is dark."),
-    ("<think>One is false. Two is true.</think><answer>A</answer>", ["false"], "<think>Two is true.</think><answer>A</answer>"),
+    ("<think>One is false. Two is.</think><answer>A</answer>", ["false"], "<think>Two is.</think><answer>A</answer>"),
     ("cue 1\ncue 2\ncue 3\n", ["cue 2"], "cue 1\ncue 3\n"),
     ("a 1; b 2; c 3", ["a 1", "c 3"], "b 2; "),
     ("It lies at 3.5 m. Good.", ["3.5"], "Good."),

@@ -109,7 +109,8 @@ def _coordinates(sentence: Sentence) -> Iterator[Claim]:
 
 
 class _Taken:
-    """The spans that earlier patterns used, by the blocks of 64 characters that they touch, so that looking is quick."""
+    """The spans that earlier patterns used, by the blocks of 64 characters that they touch, so that looking is
+    quick."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, list[tuple[int, int]]] = {}

@@ -94,7 +94,8 @@ def _group(match: re.Match[str]) -> str:
 
 
 def _hemispheres(sentence: Sentence) -> Iterator[Claim]:
-    """ "We are in the northern hemisphere" and "hemisphere: south"; "in the northern hemisphere shadows …" is general."""
+    """ "We are in the northern hemisphere" and "hemisphere: south"; "in the northern hemisphere shadows …" is
+    general."""
     for match in _LABELLED_HEMISPHERE.finditer(sentence.text):
         side = _group(match).lower().removesuffix("ern")
         yield _made(sentence, match, "hemisphere", side, side, "")

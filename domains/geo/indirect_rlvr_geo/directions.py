@@ -1,13 +1,13 @@
-"""Directions in words and degrees: the sixteen points of the compass, how wide a word is, and a pattern that finds them."""
+"""Directions in words and degrees: the points of the compass, how wide a word is, and a pattern that finds them."""
 
 import re
 
-_POINTS = "N NNE NE ENE E ESE SE SSE S SSW SW WSW W WNW NW NNW".split()
+_POINTS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
 _NAMES = {"N": "north", "E": "east", "S": "south", "W": "west"}
 
 PATTERN = (
-    r"(?:(?:north|south)(?:ern)?(?:[ -]?(?:north|south))?[ -]?(?:east|west)(?:ern|erly)?|(?:east|west)[ -](?:north|south)[ -]?(?:east|west)"
-    r"|(?:north|east|south|west)(?:ern|erly|wards?|ward)?)"
+    r"(?:(?:north|south)(?:ern)?(?:[ -]?(?:north|south))?[ -]?(?:east|west)(?:ern|erly)?"
+    r"|(?:east|west)[ -](?:north|south)[ -]?(?:east|west)|(?:north|east|south|west)(?:ern|erly|wards?)?)"
 )
 """A direction in words, any case."""
 SHORT = r"(?:NNE|ENE|ESE|SSE|SSW|WSW|WNW|NNW|NE|SE|SW|NW|N|E|S|W)"

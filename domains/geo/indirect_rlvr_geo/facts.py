@@ -41,7 +41,8 @@ def horizon(facts: Mapping[str, Scalar]) -> dict[str, int]:
 
 
 def check(task: ProxyTask, text: str) -> Sequence[Verdict]:
-    """A verdict on every claim that a trace makes, by the records' metadata; linear in the text, never raising on it."""
+    """A verdict on every claim that a trace makes, by the records' metadata; linear in the text, never raising on
+    it."""
     return [*_terrain(task, text), *_world(task, text)]
 
 
@@ -58,7 +59,8 @@ def _world(task: ProxyTask, text: str) -> list[Verdict]:
 
 
 def _terrain(task: ProxyTask, text: str) -> list[Verdict]:
-    """Verdicts on each level and each extreme of the horizon that a trace states; none where records have no horizon."""
+    """Verdicts on each level and each extreme of the horizon that a trace states; none where records have no
+    horizon."""
     query: Mapping[str, Scalar] = task.question.facts["query"]  # type: ignore[assignment]
     candidates: Sequence[Mapping[str, Scalar]] = task.question.facts["candidates"]  # type: ignore[assignment]
     if "horizon_N" not in query:
@@ -78,7 +80,8 @@ def _terrain(task: ProxyTask, text: str) -> list[Verdict]:
 
 
 def _span(line: str, fact: StatedFact, after: int) -> tuple[int, int] | None:
-    """Where a line states a fact, looked for within a little of the last one, so that a long line is read in linear time."""
+    """Where a line states a fact, looked for within a little of the last one, so that a long line is read in linear
+    time."""
     words = f"{fact.name}{fact.level}" if fact.name in DIRECTIONS else f"{fact.name} {fact.level}"
     start = line.find(words, after, after + 120)
     return None if start < 0 else (start, start + len(words))

@@ -78,7 +78,8 @@ class _Table:
 
 @cache
 def _table() -> _Table:
-    """The lines as they are, which rows bear a name, degrees, and the rows from south to north; about a second to read, once in a process and only where a text names a place."""
+    """The lines as they are, which rows bear a name, degrees, and the rows from south to north; about a second to read,
+    once in a process and only where a text names a place."""
     lines = lzma.decompress(TABLE.read_bytes()).decode().split("\n")
     rows: dict[str, list[int]] = {}
     degrees = np.empty((2, len(lines)))

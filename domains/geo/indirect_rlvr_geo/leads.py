@@ -1,7 +1,7 @@
 """Whether the words in front of a name place the scene there.
 
-A name counts only where a chain of known words leads from "this is", "located", "country:" or "which suggests" up to it:
-"this is a street in Lyon" does, "the tiles were made in Lyon" does not, for no list has "tiles" or "made".
+A name counts only where a chain of known words leads from "this is", "located", "country:" or "which suggests" up to
+it: "this is a street in Lyon" does, "the tiles were made in Lyon" does not, for no list has "tiles" or "made".
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ REACH = 160
 
 _PREPOSITIONS = word_set("in within inside from of at into on to near around outside along")
 _EVIDENCE = word_set(
-    "suggests suggest indicates indicate implies imply confirms confirm points point places puts place identifies identify "
-    "establishes suggesting indicating confirming placing conclude concluding pointing therefore thus hence conclusion "
-    "deduce infer believe determine narrows"
+    "suggests suggest indicates indicate implies imply confirms confirm points point places puts place identifies "
+    "identify establishes suggesting indicating confirming placing conclude concluding pointing therefore thus hence "
+    "conclusion deduce infer believe determine narrows"
 )
 _VERBS = _EVIDENCE | word_set(
-    "is was are be lies sits shows depicts appears seems looks belongs located situated taken captured shot photographed "
-    "set placed found show depict lie means stand standing identified"
+    "is was are be lies sits shows depicts appears seems looks belongs located situated taken captured shot "
+    "photographed set placed found show depict lie means stand standing identified"
 )
 _OPENERS = word_set(
     "located situated taken captured photographed shot likely probably somewhere definitely clearly certainly most"
 )
 _FILLERS = word_set(
-    "the a an that us me this it here scene being been to most very almost highly strongly clearly definitely certainly "
-    "likely probably apparently evidently presumably obviously therefore thus hence indeed somewhere as must has have "
-    "firmly directly more specifically probable exact precise overall current general named called known both down itself "
-    "really actually surely undoubtedly unmistakably simply now also still view query location place setting image photo "
-    "photograph picture panorama and camera"
+    "the a an that us me this it here scene being been to most very almost highly strongly clearly definitely "
+    "certainly likely probably apparently evidently presumably obviously therefore thus hence indeed somewhere as "
+    "must has have firmly directly more specifically probable exact precise overall current general named called "
+    "known both down itself really actually surely undoubtedly unmistakably simply now also still view query location "
+    "place setting image photo photograph picture panorama and camera"
 )
 _PLACES = word_set(
     "street road avenue city town village area neighbourhood neighborhood suburb suburbs district scene place location "
@@ -51,14 +51,12 @@ _CONTRACTED = word_set("it's that's we're i'm this's here's")
 _DETERMINERS = word_set("the this our my")
 _NOUNS = word_set(
     "image photo photograph picture scene view panorama place location site street road town city area landscape query "
-    "camera imagery neighbourhood neighborhood setting village spot coordinates country region photographer observer tile "
-    "candidate option"
+    "camera imagery neighbourhood neighborhood setting village spot coordinates country region photographer observer "
+    "tile candidate option"
 )
 _ADJECTIVES = word_set("query ground street overhead satellite aerial street-level panoramic above whole given")
 _AFTER_SUBJECT = _VERBS | word_set("must has could might may")
-_LABELS = word_set(
-    "country nation city town village continent place location region conclusion setting state answer"
-)
+_LABELS = word_set("country nation city town village continent place location region conclusion setting state answer")
 _MARKS = frozenset("*\"'_`“”")
 
 

@@ -1,4 +1,5 @@
-"""What is known of countries: their names and other names, continents, languages and driving sides (`data/LICENCES.md`)."""
+"""What is known of countries: their names and other names, continents, languages and driving sides
+(`data/LICENCES.md`)."""
 
 import json
 from collections.abc import Iterable
@@ -56,8 +57,9 @@ AMBIGUOUS = {
 
 OTHER_LANGUAGE_NAMES = {
     "Bengali": "Bangla", "Farsi": "Persian", "Mandarin": "Chinese", "Mandarin Chinese": "Chinese", "Flemish": "Dutch",
-    "Castilian": "Spanish", "Tagalog": "Filipino", "Oriya": "Odia", "Cantonese": "Chinese", "Brazilian Portuguese": "Portuguese",
+    "Castilian": "Spanish", "Tagalog": "Filipino", "Oriya": "Odia", "Cantonese": "Chinese",
     "Moldovan": "Romanian", "Panjabi": "Punjabi", "Sinhalese": "Sinhala", "Castilian Spanish": "Spanish",
+    "Brazilian Portuguese": "Portuguese",
 }  # fmt: skip
 CONTINENTS = {
     "Africa": "AF", "Asia": "AS", "Europe": "EU", "North America": "NA", "Central America": "NA", "South America": "SA",
@@ -82,7 +84,8 @@ OUTLIERS = (
     (35.2, 36.0, -5.5, -2.8, "EU AF"),
     (12.0, 13.0, 53.0, 55.0, "AS AF"),
 )
-"""Boxes (south, north, west, east) whose continent is another than their country's: Hawaii, the Canaries and Madeira, …"""
+"""Boxes (south, north, west, east) whose continent is another than their country's: Hawaii, the Canaries and Madeira,
+…"""
 
 
 @cache
@@ -116,8 +119,8 @@ def continents_at(codes: Iterable[str], latitude: float, longitude: float) -> fr
 
 
 def languages(codes: Iterable[str], which: Literal["official", "spoken"]) -> frozenset[str]:
-    """English names of the languages that are official in any of the countries, in a region of it too; "spoken" adds those
-    of 5 % of the people, as a second language too."""
+    """English names of the languages that are official in any of the countries, in a region of it too; "spoken" adds
+    those of 5 % of the people, as a second language too."""
     return frozenset(name for code in codes for name in _rows()[code][which])
 
 

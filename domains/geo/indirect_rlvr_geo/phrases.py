@@ -1,7 +1,7 @@
 """Sentences of a trace: which view they speak of, and whether they assert what they say.
 
-Everything errs on the side of silence: a condition anywhere in the sentence, and a hedge or a negation in the clause of a
-claim, leave the claim unjudged.
+Everything errs on the side of silence: a condition anywhere in the sentence, and a hedge or a negation in the clause of
+a claim, leave the claim unjudged.
 """
 
 import re
@@ -25,9 +25,9 @@ HEDGES = word_set(
 )
 _CONDITIONS = word_set("if whether would were suppose assume assuming imagine hypothetically unless could might")
 _NEGATIONS = word_set(
-    "not no never neither nor without unlike cannot hardly exclude excludes excluded excluding rule rules ruled eliminate "
-    "eliminates eliminated reject rejected unlikely inconsistent incompatible contradicts contradict false wrong incorrect "
-    "instead rather nowhere different differs absence lack lacks lacking mistaken misleading"
+    "not no never neither nor without unlike cannot hardly exclude excludes excluded excluding rule rules ruled "
+    "eliminate eliminates eliminated reject rejected unlikely inconsistent incompatible contradicts contradict false "
+    "wrong incorrect instead rather nowhere different differs absence lack lacks lacking mistaken misleading"
 )
 _HEADS = word_set("not unlike instead rather nor without")
 _BREAKS = _HEADS | word_set("but whereas while although though however because since so and which as")
@@ -61,8 +61,8 @@ class Sentence:
 def read(text: str, labels: Sequence[str]) -> list[Sentence]:
     """The sentences of a text with their views.
 
-    A sentence speaks of the candidates that it names, else of the query; behind one that names a candidate, a pronoun or a
-    sentence on the same line may speak of either.
+    A sentence speaks of the candidates that it names, else of the query; behind one that names a candidate, a pronoun
+    or a sentence on the same line may speak of either.
     """
     found: list[Sentence] = []
     carried: tuple[str, ...] = ()

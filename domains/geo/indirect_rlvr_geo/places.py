@@ -1,6 +1,7 @@
 """Where on Earth a position lies: countries by polygon, distances and bearings on the sphere.
 
-The polygons are Natural Earth 1:50m (`data/LICENCES.md`); they are about 2 km true, so a border is accepted from both sides.
+The polygons are Natural Earth 1:50m (`data/LICENCES.md`); they are about 2 km true, so a border is accepted from both
+sides.
 """
 
 import math
@@ -57,7 +58,8 @@ class Ground:
 
 @lru_cache(maxsize=4096)
 def ground(latitude: float, longitude: float) -> Ground:
-    """The countries at a position in degrees: by polygon, across a border within `BORDER_KM`, and of towns as near as that.
+    """The countries at a position in degrees: by polygon, across a border within `BORDER_KM`, and of towns as near as
+    that.
 
     Towns speak for enclaves and islands that the polygons leave out. Empty on the high seas.
     """
@@ -134,7 +136,8 @@ def _inside(latitude: float, longitude: float) -> set[str]:
 
 
 def _owners_within(latitude: float, longitude: float) -> dict[str, float]:
-    """Owner → distance in km to its nearest edge, of edges within some 50 km, on the plane that touches the position."""
+    """Owner → distance in km to its nearest edge, of edges within some 50 km, on the plane that touches the
+    position."""
     borders = _borders()
     first, last = np.searchsorted(borders.start[:, 1], (latitude - 2.0, latitude + 2.0))
     scale = EARTH_KM * math.pi / 180 * np.array([math.cos(math.radians(latitude)), 1.0])

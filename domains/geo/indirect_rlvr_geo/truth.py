@@ -1,7 +1,7 @@
 """What a record's metadata says of one claim: a rule for each kind, with its tolerance and its evidence.
 
-The metadata are `latitude` and `longitude` in degrees; `elevation_m`, `heading_deg` (where the camera looks, clockwise from
-north) and `captured_utc` (ISO 8601 with an offset) where there are any. What they do not hold is never judged.
+The metadata are `latitude` and `longitude` in degrees; `elevation_m`, `heading_deg` (where the camera looks, clockwise
+from north) and `captured_utc` (ISO 8601 with an offset) where there are any. What they do not hold is never judged.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +11,9 @@ from typing import cast
 from indirect_rlvr.rewards.facts import Claim, Finding
 from indirect_rlvr.types import Scalar
 from indirect_rlvr_geo import climate, gazetteer, nations, places, sun
+from indirect_rlvr_geo.claims_of_courses import Course
 from indirect_rlvr_geo.claims_of_names import is_known_widely
-from indirect_rlvr_geo.claims_of_numbers import Coordinates, Course, Heights
+from indirect_rlvr_geo.claims_of_positions import Coordinates, Heights
 from indirect_rlvr_geo.directions import name_of
 
 Facts = Mapping[str, Scalar]
@@ -24,17 +25,23 @@ ELEVATION_SLACK_M, ELEVATION_SHARE, ROUGH_SHARE = 30.0, 0.10, 0.25
 """An elevation may be off by so many metres or this share of it, whichever is more; the last where said to be rough."""
 FAR = 2.0
 """A city is refuted beyond so many of its radii; between one and so many nothing is decided."""
+NEAR_KM, FAR_FROM_NEAR_KM = 60.0, 300.0
+""" "Near" a city reaches so much farther than the city, and is refuted beyond so many kilometres."""
 ZENITH = 80.0
 """Above this elevation of the sun, in degrees, shadows are too short to have a direction."""
 
 
 def find(claim: Claim, facts: Facts) -> Finding:
     """What the metadata of one view says of a claim."""
-    rule = _RULES[claim.kind]
-    position = [facts.get(axis) for axis in ("latitude", "longitude")]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in position):
+    latitude, longitude = _number(facts, "latitude"), _number(facts, "longitude")
+    if latitude is None or longitude is None or abs(latitude) > 90:
         return "unverifiable", "the metadata has no position"
-    return rule(claim, facts)
+    return _RULES[claim.kind](claim, facts)
+
+
+def _number(facts: Facts, name: str) -> float | None:
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _where(facts: Facts) -> tuple[float, float]:
@@ -66,33 +73,29 @@ def _country(claim: Claim, facts: Facts) -> Finding:
         return "supported", f"it lies in {names}"
     if ground.countries & meant.doubtful:
         return "unverifiable", f"in {names} the name may mean something else"
-    near = [
-        t
-        for t in gazetteer.named(str(claim.value))
-        if places.distance_km(*_where(facts), t.latitude, t.longitude) <= t.radius_km
-    ]
-    return (
-        ("unverifiable", f"it lies in {names}, in a place of that name")
-        if near
-        else ("contradicted", f"it lies in {names}")
-    )
+    if any(_away(facts, town) <= town.radius_km for town in gazetteer.named(str(claim.value))):
+        return "unverifiable", f"it lies in {names}, in a place of that name"
+    return "contradicted", f"it lies in {names}"
+
+
+def _away(facts: Facts, town: gazetteer.Town) -> float:
+    return places.distance_km(*_where(facts), town.latitude, town.longitude)
 
 
 def _city(claim: Claim, facts: Facts) -> Finding:
     towns = gazetteer.named(str(claim.value))
-    away = [(places.distance_km(*_where(facts), town.latitude, town.longitude), town) for town in towns]
-    distance, town = min(away, key=lambda pair: (pair[0] / pair[1].radius_km, pair[0]))
-    near = claim.stated.startswith("city: near ")
-    reach = town.radius_km + (60.0 if near else 0.0)
-    evidence = f"{distance:,.0f} km from {town.name} ({town.country})" + (
-        f", the nearest of {len(towns)}" if len(towns) > 1 else ""
-    )
+    town = min(towns, key=lambda town: _away(facts, town) / town.radius_km)
+    distance, nearest = _away(facts, town), min(_away(facts, town) for town in towns)
+    evidence = f"{distance:,.0f} km from {town.name} ({town.country})"
+    if len(towns) > 1:
+        evidence += f", the nearest of {len(towns)} of that name"
+    widest = max(town.radius_km for town in towns)
+    reach, far = town.radius_km, FAR * widest
+    if claim.stated.startswith("city: near "):
+        reach, far = reach + NEAR_KM, FAR_FROM_NEAR_KM
     if distance <= reach:
         return "supported", evidence
-    clear = min(away, key=lambda pair: pair[0])[0] > FAR * max(reach, max(t.radius_km for t in towns)) and (
-        not near or distance > 300.0
-    )
-    return ("contradicted" if clear and is_known_widely(towns) else "unverifiable"), evidence
+    return ("contradicted" if nearest > far and is_known_widely(towns) else "unverifiable"), evidence
 
 
 def _continent(claim: Claim, facts: Facts) -> Finding:
@@ -157,17 +160,18 @@ def _driving(claim: Claim, facts: Facts) -> Finding:
 
 def _elevation(claim: Claim, facts: Facts) -> Finding:
     stated = cast(Heights, claim.value)
-    if "elevation_m" not in facts:
+    metres = _number(facts, "elevation_m")
+    if metres is None:
         return "unverifiable", "the metadata has no elevation"
-    metres = float(facts["elevation_m"])
     slack = max(ELEVATION_SLACK_M, (ROUGH_SHARE if stated.rough else ELEVATION_SHARE) * abs(metres))
     return _decide(stated.low - slack <= metres <= stated.high + slack, f"{metres:.0f} m; {slack:.0f} m are allowed")
 
 
 def _direction(claim: Claim, facts: Facts) -> Finding:
-    if "heading_deg" not in facts:
+    heading = _number(facts, "heading_deg")
+    if heading is None:
         return "unverifiable", "the metadata has no heading"
-    return _compare(cast(Course, claim.value), float(facts["heading_deg"]), "the camera looks")
+    return _compare(cast(Course, claim.value), heading, "the camera looks")
 
 
 def _sun(claim: Claim, facts: Facts) -> Finding:

@@ -109,8 +109,10 @@ def test_a_record_without_a_position_is_never_judged() -> None:
 
 
 @pytest.mark.parametrize("piece", [
-    "This is in Paris, ", "in ", "the northern ", "A ", "A. ", "48.85, ", "48° 51' ", "Lyon ", "is in the ", "climate is a ", "(", "é́",
-    "shadows ", "\x00\u202e", "1", "elevation 1,", "in the language of ", "candidate B ", "\n", "not ", "İstanbul ",
+    "This is in Paris, ", "in ", "the northern ", "A ", "A. ", "48.85, ", "48° 51' ", "Lyon ", "is in the ",
+    "climate is a ",
+    "(", "é\u0301", "shadows ", "\x00\u202e", "1", "elevation 1,", "in the language of ", "candidate B ", "\n",
+    "not ", "İstanbul ",
 ])  # fmt: skip
 def test_hostile_text_is_read_without_harm(piece: str) -> None:
     text = piece * (60_000 // len(piece))
