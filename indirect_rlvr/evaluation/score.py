@@ -64,7 +64,7 @@ class Answered:
 class Summary:
     """A set of scores as metrics; rates are in [0, 1], `ci95` is clustered (`stats.accuracy_interval`).
 
-    `accuracy` counts an item without a usable answer as wrong; `answered` leaves it out, and is None where none is left.
+    `accuracy` counts an item without a usable answer as wrong; `answered` leaves it out, None where none is left.
     """
 
     accuracy: float

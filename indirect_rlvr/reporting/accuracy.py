@@ -42,7 +42,8 @@ def rows_section(contents: Contents) -> Html:
             f"The dashed line is chance, {percent(results['chance'])}. Intervals are clustered: tasks of one place do "
             "not count as independent. Format: completions with exactly one think and one answer part. Tokens: mean "
             "length of a completion. Without query: the same question with nothing to match, where only a shortcut can "
-            "beat chance; no answer counts as wrong, and what is left among the answered stands below. Reordered: the candidates in another order, where an honest policy does as well as before.",
+            "beat chance; no answer counts as wrong, and what is left among the answered stands below. Reordered: the "
+            "candidates in another order, where an honest policy does as well as before.",
             style="note",
         ),
     )
