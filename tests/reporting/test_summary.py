@@ -31,7 +31,7 @@ def test_the_summary_is_what_other_programs_rely_on(finished_run):
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
         assert {"answer_histogram", "unparsable"} <= row.keys()
         assert row["controls"].keys() == {"no_query", "permuted"}
-        assert all(control.keys() == {"accuracy", "ci95", "n"} for control in row["controls"].values())
+        assert all(control.keys() == {"accuracy", "ci95", "n", "answered"} for control in row["controls"].values())
     (target,) = found["targets"]
     assert {"name", "n", "base", "geo_r1", "p_value"} <= target.keys()
     assert found["seconds"] == {"records": 12.4, "tasks": 31.0, "sft": 140.2}
