@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from indirect_rlvr.config import Reward
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
 from indirect_rlvr.rewards import terms
@@ -83,7 +85,8 @@ class Composite:
 def build(settings: Reward, domain_terms: Sequence[Term | GroupTerm]) -> Composite:
     """The composite of a recipe: the core's terms and the domain's, as far as `settings.weights` names them.
 
-    `settings.gates` maps a term to the one that must reach its high first ({"accuracy": "format"}), which need not count itself.
+    `settings.gates` maps a term to the one that must reach its high first ({"accuracy": "format"}), which need not
+    count itself.
     Raises ConfigError for two terms of one name, an impossible range, a weight or gate of an unknown term (listing the
     known), a weight that is not finite, and for a reward that is nothing but zeros.
     """
@@ -198,6 +201,8 @@ def _described(term: Term | GroupTerm) -> dict[str, object]:
 
 def _shown(value: object) -> object:
     """A parameter without the address Python prints for a function, which differs from process to process."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
     if isinstance(value, (Term, GroupTerm)):
         return _described(value)
     if isinstance(value, partial):

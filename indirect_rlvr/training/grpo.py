@@ -53,8 +53,8 @@ def train(
         policy = models.load_for_training(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
-        ends, by_id = models.end_token_ids(policy), {task.id: task for task in tasks}
-        rewards, _ = trl_rewards(composite, by_id, ends, settings.group_size, settings.reward_errors_allowed)
+        by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
+        rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl")
         trainer = RecordingTrainer(
             model=policy.model,

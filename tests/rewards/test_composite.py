@@ -144,15 +144,18 @@ def test_an_impossible_gate_is_refused(gates: dict[str, str], message: str) -> N
         build(Reward(gates=gates), [relative_length()])
 
 
+GATED = Reward(accuracy="plus-minus", weights={"accuracy": 1.0}, gates={"accuracy": "format"})
+
+
 def test_accuracy_behind_the_format_counts_only_with_it(task: ProxyTask, written: Write) -> None:
-    reward = build(Reward(accuracy="plus-minus", weights={"accuracy": 1.0}), [], {"accuracy": "format"})
+    reward = build(GATED, [])
     assert reward.score(task, written("B")).total == 1.0
     assert reward.score(task, Completion("<answer>B</answer>", (1,))).total == -1.0
     (described,) = reward.describe()
     assert described["parameters"]["gate"]["name"] == "format"  # type: ignore[index]
     assert (
         reward.version()
-        == build(Reward(accuracy="plus-minus", weights={"accuracy": 1.0}), [], {"accuracy": "format"}).version()
+        == build(GATED, []).version()
     )
     assert reward.version() != build(Reward(accuracy="plus-minus", weights={"accuracy": 1.0}), []).version()
 

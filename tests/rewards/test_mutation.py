@@ -67,7 +67,7 @@ def test_a_broken_group_term_is_killed(score: Callable[..., list[object]]) -> No
 
 def test_our_sum_our_adapter_and_our_group_terms_live() -> None:
     assert_composite_invariants(REWARD, TASK)
-    assert_composite_invariants(build(Reward(accuracy="plus-0.8"), [], {"accuracy": "format"}), TASK)
+    assert_composite_invariants(build(Reward(accuracy="plus-0.8", gates={"accuracy": "format"}), []), TASK)
     assert_composite_invariants(replace(REWARD, terms=REWARD.terms[::-1], weights=REWARD.weights[::-1]), TASK)
     assert_adapter_invariants(whole_mutants.ours, REWARD, TASKS)
     assert_adapter_invariants(whole_mutants.ours_with_a_budget, REWARD, TASKS)
