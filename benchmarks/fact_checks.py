@@ -40,7 +40,7 @@ def judged(name: str) -> list[Row]:
     places = json.loads((LABELLED / "places.json").read_text(encoding="utf-8"))
     with (LABELLED / name).open(encoding="utf-8", newline="") as table:
         rows = [row for row in csv.reader(table, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
-    return [Row(*row, found=_found(places[row[0]], row[1], row[3])) for row in rows]
+    return [Row(place, kind, label, text, _found(places[place], kind, text)) for place, kind, label, text in rows]
 
 
 def task_at(place: dict[str, float | str]) -> ProxyTask:

@@ -14,9 +14,9 @@ from indirect_rlvr.reporting.blocks import paragraph
 from indirect_rlvr.reporting.markup import LIMIT, Html, element, text
 from indirect_rlvr.rewards.facts import contradictions
 from indirect_rlvr.run import read_jsonl
-from indirect_rlvr.types import Verdict
+from indirect_rlvr.types import Status, Verdict
 
-SIGNS = {"supported": "✓", "contradicted": "✗", "unverifiable": "?"}
+SIGNS: dict[Status, str] = {"supported": "✓", "contradicted": "✗", "unverifiable": "?"}
 REFUTED = 8
 """How many contradicted claims are listed with their evidence."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from indirect_rlvr.rewards.facts import Claim
 from indirect_rlvr_geo import gazetteer, nations
-from indirect_rlvr_geo.leads import Lead, lead
+from indirect_rlvr_geo.leads import Lead, Leads
 from indirect_rlvr_geo.phrases import Sentence, word_set
 
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][^\W\d_]*(?:['’.\-][^\W\d_]+)*")
@@ -46,11 +46,11 @@ _WORDS_TOO = word_set("reading nice bath split mobile")
 
 def find(sentence: Sentence) -> Iterator[Claim]:
     """The countries, cities and continents that a sentence places its view in, names joined by commas included."""
-    text, done = sentence.text, 0
+    text, leads, done = sentence.text, Leads(sentence.text), 0
     for match in _NAME.finditer(text):
         if match.start() < done:
             continue
-        leading = lead(text, match.start())
+        leading = leads.to(match.start())
         if leading is None:
             continue
         skip = _COMPASS.match(text, match.start())

@@ -100,8 +100,8 @@ def _coordinates(sentence: Sentence) -> Iterator[Claim]:
         letter = (match["letter"] or "").upper()
         if (not letter or (letter in "EW") == east_west) and taken.add(match):
             value = _signed(match["value"], letter)
-            both = (None, value) if east_west else (value, None)
-            yield _position(sentence, match, *both, _digit_km(match["value"]))
+            only = (None, value) if east_west else (value, None)
+            yield _position(sentence, match, only[0], only[1], _digit_km(match["value"]))
     for match in _LATITUDE.finditer(sentence.text):
         if taken.add(match):
             value = _signed(match["value"], match["letter"][0])

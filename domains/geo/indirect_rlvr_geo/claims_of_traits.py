@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from indirect_rlvr.rewards.facts import Claim
 from indirect_rlvr_geo import climate, nations
-from indirect_rlvr_geo.leads import lead
+from indirect_rlvr_geo.leads import Leads
 from indirect_rlvr_geo.phrases import Sentence
 
 
@@ -99,8 +99,10 @@ def _hemispheres(sentence: Sentence) -> Iterator[Claim]:
     for match in _LABELLED_HEMISPHERE.finditer(sentence.text):
         side = _group(match).lower().removesuffix("ern")
         yield _made(sentence, match, "hemisphere", side, side, "")
-    for match in _HEMISPHERE.finditer(sentence.text):
-        leading = lead(sentence.text, match.start())
+    matches = list(_HEMISPHERE.finditer(sentence.text))
+    leads = Leads(sentence.text if matches else "")
+    for match in matches:
+        leading = leads.to(match.start())
         if leading:
             side = _group(match).lower().removesuffix("ern")
             yield _made(sentence, match, "hemisphere", side, side, f"hedged: {leading.hedge}" if leading.hedge else "")

@@ -4,6 +4,7 @@ A name counts only where a chain of known words leads from "this is", "located",
 it: "this is a street in Lyon" does, "the tiles were made in Lyon" does not, for no list has "tiles" or "made".
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,6 @@ from indirect_rlvr_geo.phrases import HEDGES, WORD, word_set
 
 CHAIN = 16
 """At most so many words lead up to a name."""
-REACH = 160
-"""Characters in front of a name that are looked at."""
 
 _PREPOSITIONS = word_set("in within inside from of at into on to near around outside along")
 _EVIDENCE = word_set(
@@ -68,14 +67,22 @@ class Lead:
     hedge: str = ""
 
 
-def lead(text: str, start: int) -> Lead | None:
-    """The chain of words that ends at `start`; None where none places the scene. Bounded by `CHAIN` and `REACH`."""
-    found = (match[0].lower().replace("’", "'") for match in WORD.finditer(text[max(0, start - REACH) : start]))
-    words = [word for word in found if word not in _MARKS][-CHAIN:]
-    if words and words[-1] in ":=":
-        return Lead("label") if not _LABELS.isdisjoint(words[-4:]) else None
-    whole = start <= REACH and len(words) < CHAIN
-    return _walk(words, opened=whole and bool(words) and words[0] in _OPENERS)
+class Leads:
+    """The words of one sentence, read once, so that many names are looked up in linear time."""
+
+    def __init__(self, text: str) -> None:
+        found = [(match.start(), match[0].lower().replace("’", "'")) for match in WORD.finditer(text)]
+        kept = [(start, word) for start, word in found if word not in _MARKS]
+        self._starts = [start for start, _ in kept]
+        self._words = [word for _, word in kept]
+
+    def to(self, start: int) -> Lead | None:
+        """The chain of at most `CHAIN` words that ends at an offset; None where none places the scene."""
+        end = bisect_left(self._starts, start)
+        words = self._words[max(0, end - CHAIN) : end]
+        if words and words[-1] in ":=":
+            return Lead("label") if not _LABELS.isdisjoint(words[-4:]) else None
+        return _walk(words, opened=0 < end < CHAIN and words[0] in _OPENERS)
 
 
 def _walk(words: Sequence[str], *, opened: bool) -> Lead | None:
