@@ -153,10 +153,7 @@ def test_accuracy_behind_the_format_counts_only_with_it(task: ProxyTask, written
     assert reward.score(task, Completion("<answer>B</answer>", (1,))).total == -1.0
     (described,) = reward.describe()
     assert described["parameters"]["gate"]["name"] == "format"  # type: ignore[index]
-    assert (
-        reward.version()
-        == build(GATED, []).version()
-    )
+    assert reward.version() == build(GATED, []).version()
     assert reward.version() != build(Reward(accuracy="plus-minus", weights={"accuracy": 1.0}), []).version()
 
 
