@@ -53,7 +53,8 @@ def train(
         policy = models.load_for_training(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
-        rewards, _ = trl_rewards(composite, {task.id: task for task in tasks}, models.end_token_ids(policy))
+        by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
+        rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl")
         trainer = RecordingTrainer(
             model=policy.model,
@@ -100,7 +101,7 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
         "num_generations": settings.group_size,
         "max_completion_length": settings.max_completion_tokens,
         "steps_per_generation": cut["gradient_accumulation_steps"],
-        "reward_weights": list(composite.weights),
+        "reward_weights": [*composite.weights, *composite.group_weights],
     }
     common = options.common(folder, settings.steps, seed, model_settings)
     return options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
@@ -136,6 +137,7 @@ class RecordingTrainer(GRPOTrainer):
                 "step": self.state.global_step + 1,
                 "task_id": row["task_id"],
                 "text": completions[i][0]["content"],
+                "token_ids": ids[i],
                 "tokens": len(ids[i]),
                 "finished": ids[i][-1] in self.eos_token_ids,
                 "terms": dict(zip(self.reward_func_names, map(_number, rewards[i].tolist()), strict=True)),
