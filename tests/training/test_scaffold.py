@@ -73,9 +73,14 @@ def test_a_false_sentence_is_cut_out_and_the_trace_counted_as_repaired(toy_plugi
 
 
 @pytest.mark.parametrize(
-    "trace", ["<think>warm</think><answer>A, it is grey</answer>", "<think>All is grey</think><answer>A</answer>"]
+    "trace",
+    [
+        "<think>warm</think><answer>A, it is grey</answer>",
+        "<think>All is grey</think><answer>A</answer>",
+        "<think>It is grey. It is warm. It is grey.</think><answer>A</answer>",
+    ],
 )
-def test_a_trace_that_would_lose_its_answer_or_all_its_thought_is_dropped(
+def test_a_trace_that_would_lose_its_answer_or_all_its_thought_or_stay_false_is_dropped(
     toy_plugin: type, make_tasks: MakeTasks, trace: str
 ) -> None:
     def write(task: ProxyTask, rng: Random) -> str:

@@ -82,6 +82,28 @@ def test_a_claim_is_judged_by_the_view_it_speaks_of(text: str, statuses: list[st
     assert [verdict.status for verdict in _check(text)] == statuses
 
 
+@pytest.mark.parametrize(("text", "evidence"), [
+    ("The location is Norway, if the plates are any guide.", "hedged: if"),
+    ("Were there snow, the climate is polar: the location is Norway.", "hedged: were"),
+    ("The location is possibly Norway.", "hedged: possibly"),
+    ("The location is Norway or Sweden.", "hedged: or"),
+    ("The location is Norway?", "it is a question"),
+    ("The location is Norway, right?", "it is a question"),
+    ("Country: Norway is ruled out.", "negated: ruled"),
+    ("Country: not Norway", None),
+    ("Country: Norway doesn’t fit.", "negated: doesn't"),
+    ("The tiles were made in Norway.", None),
+    ("This isn't Norway.", None),
+    ("The location is Norway, not Sweden.", "it lies in France"),
+    ("The location is likely Norway, and the sky is not clear.", "it lies in France"),
+])  # fmt: skip
+def test_only_what_a_sentence_asserts_is_judged(text: str, evidence: str | None) -> None:
+    found = [verdict for verdict in _check(text) if "Norway" in verdict.claim]
+    assert [verdict.evidence for verdict in found] == ([] if evidence is None else [evidence])
+    decided = [verdict for verdict in _check(text) if verdict.status != "unverifiable"]
+    assert len(decided) == (evidence == "it lies in France")
+
+
 def test_a_verdict_says_where_the_claim_stands_and_what_it_rests_on() -> None:
     text = "<think>Palms. This is in\nSpain? No: we are in Spain.</think>"
     (verdict,) = _check(text)
