@@ -109,7 +109,7 @@ def run(
     name = _chosen(domain)
     prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name)
     if dry_run:
-        typer.echo(engine.plan(prepared, recipe_name))
+        typer.echo(engine.plan(prepared, recipe_name, first, last))
         return
     engine.execute(prepared, recipe_name, first, last, typer.echo)
 

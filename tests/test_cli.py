@@ -60,7 +60,7 @@ def test_an_unknown_option_is_refused() -> None:
 def test_a_folder_that_is_no_run_has_no_report(tmp_path: Path) -> None:
     result = rlvr("report", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stderr.startswith("rlvr: cannot read `")
+    assert "holds no run" in result.stderr
 
 
 def test_a_mistake_inside_a_hook_names_the_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def targets_section(contents: Contents) -> Html:
         "targets",
         "The target tasks",
         said,
-        table(f"What was never trained on: {first} and {last} on the same questions", columns, body, "cards"),
+        table(f"What SFT and GRPO never asked: {first} and {last} on the same questions", columns, body, "cards"),
         paragraph(
             "p: exact McNemar test on the paired answers, not corrected for the number of target tasks. The interval "
             "of the change is clustered.",

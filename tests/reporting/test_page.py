@@ -67,11 +67,17 @@ def make_hostile(run, change):
 
 
 @pytest.mark.parametrize(
-    "name", ["results.json", "manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"]
+    "name", ["manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"]
 )
 def test_a_missing_file_is_named(run, name):
     (run / name).unlink()
     with pytest.raises(DataError, match=re.escape(name)):
+        html(run)
+
+
+def test_a_run_that_is_not_evaluated_yet_says_how_to_go_on(run):
+    (run / "results.json").unlink()
+    with pytest.raises(DataError, match=r"is not evaluated yet; its finished stages: .*; give its `rlvr run` command"):
         html(run)
 
 

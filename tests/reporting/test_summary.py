@@ -6,8 +6,8 @@ from indirect_rlvr.errors import DataError
 from indirect_rlvr.reporting.summary import summary, verdict
 
 
-def test_a_folder_without_results_names_the_file(tmp_path):
-    with pytest.raises(DataError, match=r"results\.json"):
+def test_a_folder_that_is_no_run_says_which_folder_to_name(tmp_path):
+    with pytest.raises(DataError, match=r"holds no run: there is no manifest\.json; name the folder that"):
         summary(tmp_path)
 
 

@@ -118,7 +118,7 @@ def test_distances_cross_the_antimeridian_and_the_poles() -> None:
 
 @pytest.mark.skipif(not OSV.exists(), reason="shared/data/osv5m_game is not there")
 def test_the_geoscore_is_that_of_osv5m() -> None:
-    rows = list(csv.DictReader(OSV.open(encoding="utf-8")))
+    rows = list(csv.DictReader(OSV.read_text(encoding="utf-8").splitlines()))
     pairs = [(float(r["distance"]), float(r["score"])) for r in rows if r.get("distance") and r.get("score")]
     assert len(pairs) >= 40
     for distance_km, score in pairs:
