@@ -66,9 +66,7 @@ def make_hostile(run, change):
     log.write_text("".join(json.dumps({**row, f"rewards/{HOSTILE}/mean": 0.5}) + "\n" for row in rows))
 
 
-@pytest.mark.parametrize(
-    "name", ["manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"]
-)
+@pytest.mark.parametrize("name", ["manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"])
 def test_a_missing_file_is_named(run, name):
     (run / name).unlink()
     with pytest.raises(DataError, match=re.escape(name)):

@@ -107,7 +107,8 @@ def test_day_and_night_country_and_climate_agree_with_real_photographs() -> None
         pytest.skip(f"no real metadata at {STREETS}")
     tables = ["02_metadata_common_attributes", "01_simplemaps", "03_climate", "05_ephem"]
     shots, cities, zones, days = (
-        {r["uuid"]: r for r in csv.DictReader((STREETS / f"{t}.csv").read_text(encoding="utf-8").splitlines())} for t in tables
+        {r["uuid"]: r for r in csv.DictReader((STREETS / f"{t}.csv").read_text(encoding="utf-8").splitlines())}
+        for t in tables
     )
     for name in sorted(shots)[::20]:
         latitude, longitude = float(shots[name]["lat"]), float(shots[name]["lon"])
