@@ -206,7 +206,8 @@ def test_a_full_disk_is_one_message_and_finished_stages_stay(tmp_path: Path) -> 
     )
     arguments = ["run", "--domain", "template", "--out", str(tmp_path / "run"), "--until", "tasks"]
     overrides = [part for setting in SMALL for part in ("--set", setting)]
-    done = subprocess.run([sys.executable, "-c", code, *arguments, *overrides], capture_output=True, text=True)
+    command = [sys.executable, "-B", "-c", code, *arguments, *overrides]  # -B: the limit would cut bytecode short too
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "free space" in done.stderr
