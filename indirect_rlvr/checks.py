@@ -3,7 +3,6 @@
 Statistics of the whole data set (shortcuts, entropy) are the audit's, at stage `tasks` of a run.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,10 +14,13 @@ from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.data import negatives, proxy, records, splits
 from indirect_rlvr.domain import Domain, load_domain, recipe_path
 from indirect_rlvr.errors import DomainError
+from indirect_rlvr.rewards.composite import build
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import keyed_rng, plain
-from indirect_rlvr.testing.battery import cases
+from indirect_rlvr.testing.battery import cases, whole_cases
 from indirect_rlvr.testing.composites import assert_group_invariants
+from indirect_rlvr.testing.growth import LONG, steep
+from indirect_rlvr.testing.subject import GROUP_ROLES
 from indirect_rlvr.types import GroupTerm, Prompt, ProxyTask, Record, Term, View
 
 RECORDS = 2000
@@ -27,8 +29,6 @@ TASKS = 20
 """Tasks of each split that are looked at."""
 COMPLETIONS = 30
 """Random completions for each reward term and task."""
-SECONDS = 1.0
-"""What `check_facts` may take for the longest text."""
 HOSTILE = (
     "<think>",
     "A: ",
@@ -90,10 +90,10 @@ def check(name: str, recipe: str = "default") -> list[CheckResult]:
     return results
 
 
-def sample(name: str, folder: Path, recipe: str = "default", tasks: int = TASKS) -> World:
-    """A domain and a small sample of its world, made in `folder`, with at most so many `tasks` of each split; raises
-    RlvrError where there is none."""
-    return _form(_load(_empty(name, recipe_path(name, recipe), folder), []), [], tasks)
+def sample(name: str, folder: Path, recipe: str = "default", tasks: int = TASKS, records_read: int = RECORDS) -> World:
+    """A domain and a small sample of its world, made in `folder` of at most so many records, with at most so many
+    `tasks` of each split; raises RlvrError where there is none."""
+    return _form(_load(_empty(name, recipe_path(name, recipe), folder), [], records_read), [], tasks)
 
 
 def _empty(name: str, path: Path, folder: Path) -> World:
@@ -114,9 +114,9 @@ def _entry(results: list[CheckResult], name: str) -> Iterator[list[str]]:
         results.append(CheckResult(name, True, "; ".join(seen)))
 
 
-def _load(world: World, seen: list[str]) -> World:
+def _load(world: World, seen: list[str], limit: int = RECORDS) -> World:
     world.folder.mkdir()
-    rows = islice(world.domain.load_records(world.folder, world.recipe.seed), RECORDS)
+    rows = islice(world.domain.load_records(world.folder, world.recipe.seed), limit)
     found, dropped = records.load(rows, world.folder)
     near = world.domain.neighbourhood()
     split, buffered = splits.assign(found, near, world.recipe.seed)
@@ -250,18 +250,13 @@ def _facts(world: World) -> str:
     """`check_facts` survives any text, in time that grows with its length only."""
     task = world.tasks[0]
     for piece in HOSTILE:
-        for length in (30, 300, 3_000, 30_000):
-            began = time.monotonic()
-            world.domain.check_facts(task, piece * (length // len(piece)))
-            took = time.monotonic() - began
-            _require(
-                took < SECONDS, f"`check_facts` took {took:.1f} s for {length} characters of {piece!r}; make it linear"
-            )
-    return f"{len(HOSTILE)} hostile texts of up to 30,000 characters"
+        found = steep(lambda text: world.domain.check_facts(task, text), piece)
+        _require(found is None, f"`check_facts` {found}; make it linear")
+    return f"{len(HOSTILE)} hostile texts of up to {LONG:,} characters"
 
 
 def _rewards(world: World) -> str:
-    """Own reward terms keep the invariants of `testing/`, in the battery's quick form."""
+    """Own reward terms and the recipe's whole reward keep the invariants of `testing/`, in the battery's quick form."""
     terms = world.domain.rewards()
     alone = [term for term in terms if isinstance(term, Term)]
     grouped = [term for term in terms if isinstance(term, GroupTerm)]
@@ -269,9 +264,12 @@ def _rewards(world: World) -> str:
     for count, case in enumerate(cases(alone, world.tasks[:2], examples=COMPLETIONS), 1):  # noqa: B007
         case.run()
     for group_term in grouped:
-        assert_group_invariants(group_term, world.tasks[0])
+        assert_group_invariants(group_term, world.tasks[0], GROUP_ROLES.get(group_term.name, "any"))
+    whole = list(whole_cases(build(world.recipe.reward, terms), world.tasks[:1]))
+    for case in whole:
+        case.run()
     shown = ", ".join(f"{term.name} [{term.low:g}, {term.high:g}]" for term in terms)
-    return f"{shown}; {count + len(grouped)} invariants hold" if terms else "none of its own"
+    return f"{shown or 'none of its own'}; {count + len(grouped) + len(whole)} invariants hold"
 
 
 def _benchmarks(world: World) -> str:

@@ -4,6 +4,8 @@ A mistake of the user ends with its message alone on standard error and the exit
 """
 
 import json
+import os
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -77,6 +79,9 @@ def rlvr(
     rlvr domains                  what is installed
     rlvr run --domain geo         train and measure; the report is runs/geo/report.html
     """
+    if not sys.stderr.isatty():  # a progress bar in a log file: a line every half minute, before tqdm is imported
+        for name in ("TQDM_MININTERVAL", "TQDM_MAXINTERVAL"):
+            os.environ.setdefault(name, "30")
 
 
 @app.command()

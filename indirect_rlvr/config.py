@@ -4,6 +4,7 @@ Sections stand in pipeline order. Options of TRL pass through untouched in `[sft
 """
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -105,6 +106,10 @@ class Reward(Section):
     """A term, and the term that must reach its high first: { accuracy = "format" } pays no answer out of format."""
     length_limit: int = Field(1024, ge=1)
     """Tokens at which the length term reaches its lower end and stays there."""
+    overlong_limit: int = Field(1024, ge=1)
+    """Tokens at which the overlong term reaches -1; best `grpo.max_completion_tokens`."""
+    overlong_buffer: int = Field(256, ge=1)
+    """Tokens before that limit over which the overlong term falls from 0; at most the limit."""
     repetition_ngram: int = Field(6, ge=1)
     """Size of the n-grams, in tokens, whose repetition is punished."""
 
@@ -174,7 +179,7 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
         raise ConfigError(f"recipe `{path}` is not TOML: {error}") from error
     for override in overrides:
         _override(tree, override)
-    return validate(Recipe, tree, place=f"recipe `{path}`")
+    return validate(Recipe, tree, f"recipe `{path}`", overrides)
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -192,13 +197,26 @@ def _override(tree: dict[str, Any], override: str) -> None:
         tree[last] = value
 
 
-def validate(model: type[M], tree: dict[str, Any], place: str) -> M:
-    """`tree` as `model`; raises ConfigError with one line for each thing that is wrong."""
+def validate(model: type[M], tree: dict[str, Any], place: str, overrides: Sequence[str] = ()) -> M:
+    """`tree` as `model`; raises ConfigError that says of each mistake whether it stands in `place` or in one of the
+    `overrides`."""
     try:
         return model.model_validate(tree, strict=False)
     except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
-        raise ConfigError(f"{place}: " + "; ".join(lines)) from error
+        told: dict[str, list[str]] = {}
+        for problem in error.errors():
+            where = _override_at(problem["loc"], overrides) or place
+            told.setdefault(where, []).append(_explain(model, dict(problem)))
+        raise ConfigError("; ".join(f"{where}: {'; '.join(lines)}" for where, lines in told.items())) from error
+
+
+def _override_at(place: tuple[str | int, ...], overrides: Sequence[str]) -> str:
+    """The last override that wrote at `place`, inside or around it, as it stood on the command line; "" without one."""
+    for override in reversed(overrides):
+        key = override.partition("=")[0].strip().split(".")
+        if all(part == str(other) for part, other in zip(key, place, strict=False)):
+            return f"`--set {override}`"
+    return ""
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:

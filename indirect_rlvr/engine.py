@@ -44,6 +44,7 @@ def execute(
     names = [stage.name for stage in plan]
     start, end = _bounds(names, first, last)
     _set_up_process(run.recipe.threads)
+    _require_possible(run)
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
@@ -87,11 +88,12 @@ def _execute_stage(
 
 def summary(counts: Counts) -> str:
     """Counts in words, for example "1,200 tasks kept, 3 dropped (3 no K neighbours)", or "60 steps" of a training."""
+    note = f"; {counts.note}" if counts.note else ""
     if not counts.dropped:
-        return f"{counts.kept:,} {counts.unit}"
+        return f"{counts.kept:,} {counts.unit}{note}"
     dropped = {why: n for why, n in counts.dropped.items() if n}
     reasons = f" ({', '.join(f'{n:,} {why}' for why, n in dropped.items())})" if dropped else ""
-    return f"{counts.kept:,} {counts.unit} kept, {sum(dropped.values()):,} dropped{reasons}"
+    return f"{counts.kept:,} {counts.unit} kept, {sum(dropped.values()):,} dropped{reasons}{note}"
 
 
 def parts(run: Run, stage: Stage) -> dict[str, str]:
@@ -121,7 +123,11 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
 
 
 def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None) -> str:
-    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens."""
+    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens.
+
+    Raises ConfigError for what would stop the run later.
+    """
+    _require_possible(run)
     wanted = stages(run.recipe)
     _, end = _bounds([stage.name for stage in wanted], first, last)
     path = run.folder / MANIFEST
@@ -176,6 +182,21 @@ def _set_up_process(threads: int) -> None:
 
     torch.set_num_threads(threads)
     logging.disable_progress_bar()
+
+
+def _require_possible(run: Run) -> None:
+    """Say now what would stop a later stage: a base model that is not there, a reward of unknown terms, options that
+    TRL lacks."""
+    from indirect_rlvr.rewards.composite import build
+    from indirect_rlvr.training.base import require_there
+
+    recipe = run.recipe
+    require_there(recipe.model.path)
+    build(recipe.reward, run.domain.rewards())
+    if recipe.sft.trl or recipe.grpo.trl:  # TRL takes seconds to import
+        from indirect_rlvr.training.options import require_usable
+
+        require_usable(recipe)
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,9 @@ def create(name: str, folder: Path) -> Path:
         raise ConfigError(f"`{name}` cannot name a domain; use lower-case letters, digits and _, a letter first")
     if name in installed():
         raise ConfigError(f"a domain `{name}` is installed already; choose another name")
+    file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+    if file:
+        raise ConfigError(f"`{file}` is a file, not a folder; give another folder: rlvr new {name} FOLDER")
     if folder.exists():
         raise ConfigError(f"`{folder}` exists already; give another folder: rlvr new {name} FOLDER")
     source = _source()
@@ -62,9 +65,19 @@ def create(name: str, folder: Path) -> Path:
         shutil.copytree(source, copy, ignore=ignore, dirs_exist_ok=True)
         for path in sorted(copy.rglob("*"), reverse=True):
             if path.is_file():
-                write_text(path, path.read_text(encoding="utf-8").replace(TEMPLATE, name))
+                write_text(path, _renamed(path.read_text(encoding="utf-8"), name))
             path.rename(path.with_name(path.name.replace(TEMPLATE, name)))
     return folder
+
+
+def _renamed(text: str, name: str) -> str:
+    """A file of the template as a file of the domain `name`, the description of its pyproject.toml included."""
+    said = f'description = "The domain {name} of indirect_rlvr."'
+    return (
+        re.sub(r'^description = ".*"$', said, text, flags=re.MULTILINE)
+        .replace(TEMPLATE, name)
+        .replace(TEMPLATE.capitalize(), name.capitalize())
+    )
 
 
 def _source() -> Path:

@@ -84,7 +84,7 @@ def tasks(run: Run) -> Counts:
         "sha256": file_digest(run.folder / "tasks.jsonl"),
         "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit")},
     }
-    return Counts(len(made), "tasks", dropped)
+    return Counts(len(made), "tasks", dropped, proxy.shortage(made, limit))
 
 
 def scaffold(run: Run) -> Counts:
@@ -149,8 +149,9 @@ def evaluate(run: Run) -> Counts:
     targets = run.domain.benchmarks(held_out, wanted.targets, seed) if wanted.targets else []
     policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
     results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
-    for model in run.models():
-        claims.write(run.domain.check_facts, tasks, run.folder / "evaluation" / model / f"{benchmark.PROXY}.jsonl")
+    for row in results["rows"]:
+        answers = run.folder / "evaluation" / row["model"] / f"{benchmark.PROXY}.jsonl"
+        row["claims"] = claims.write(run.domain.check_facts, tasks, answers)
     write_json(run.folder / "results.json", results)
     return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")
 

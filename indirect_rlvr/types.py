@@ -207,8 +207,9 @@ class Primer:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a stage kept, and what it dropped by reason."""
+    """What a stage kept, and what it dropped by reason; `note` is what else its reader should know, or ""."""
 
     kept: int
     unit: str
     dropped: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""

@@ -117,18 +117,27 @@ def test_a_fact_check_that_raises_is_found(world: checks.World) -> None:
     )
 
 
-def test_a_fact_check_that_is_not_linear_is_found(world: checks.World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "SECONDS", 0.05)
-    slow = re.compile(r"(\(+)+\)")
-    assert re.search(
-        "`check_facts` took .* s for 30+ characters",
-        refused(world, "facts", check_facts=lambda text: slow.match(text[:22]) or ()),
-    )
+def test_a_fact_check_that_is_quadratic_is_found(world: checks.World) -> None:
+    unclosed = re.compile(r"\(+\)")
+    said = refused(world, "facts", check_facts=lambda text: [unclosed.match(text, n) for n in range(0, len(text), 9)])
+    assert re.search("`check_facts` takes .* times as long for 20 times the text", said)
+
+
+def test_a_fact_check_that_is_exponential_is_found_before_it_hangs(world: checks.World) -> None:
+    nested = re.compile(r"(\(+)+\)")
+    said = refused(world, "facts", check_facts=lambda text: nested.match(text[:24]) or ())
+    assert re.search("`check_facts` takes as long for 30+ characters of .* as .* passes over 50,000", said)
 
 
 def test_a_reward_that_leaves_its_range_is_found(world: checks.World) -> None:
     term = Term("long", 0.0, 1.0, lambda task, completion: Outcome(float(len(completion.text))))
     assert "long" in refused(world, "rewards", rewards=lambda: [term])
+
+
+def test_a_recipe_whose_reward_pays_wrong_answers_more_is_found(world: checks.World) -> None:
+    reward = world.recipe.reward.model_copy(update={"weights": {"accuracy": -1.0, "format": 0.5}})
+    turned = replace(world, recipe=world.recipe.model_copy(update={"reward": reward}))
+    assert "the composite pays" in refused(turned, "rewards")
 
 
 def test_a_benchmark_on_training_clusters_is_found(world: checks.World) -> None:
@@ -178,5 +187,6 @@ def test_a_new_pack_is_the_template_under_another_name(tmp_path: Path) -> None:
     names = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
     assert {"pyproject.toml", "indirect_rlvr_clinic/hooks.py", "indirect_rlvr_clinic/recipes/default.toml"} <= names
     texts = "\n".join(path.read_text() for path in made.rglob("*") if path.is_file())
-    assert "template" not in texts
+    assert "template" not in texts.lower()
+    assert 'description = "The domain clinic of indirect_rlvr."' in texts
     assert 'clinic = "indirect_rlvr_clinic.hooks"' in texts

@@ -1,6 +1,9 @@
 """The command line: mistakes end in one message and an exit code, and every command teaches by example."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,17 @@ def test_an_interrupted_run_ends_in_one_line_and_130(monkeypatch: pytest.MonkeyP
     assert result.stderr == "\nrlvr: interrupted; the same command continues after the last finished stage\n"
 
 
+@pytest.mark.parametrize(("given", "seconds"), [({}, "30.0"), ({"TQDM_MININTERVAL": "5"}, "5.0")])
+def test_progress_bars_seldom_refresh_where_nobody_watches_them(given: dict[str, str], seconds: str) -> None:
+    code = "from indirect_rlvr import cli; cli.app(['domains'], standalone_mode=False)"
+    code += "; import tqdm; print(tqdm.tqdm([]).mininterval)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment | given
+    )
+    assert done.stdout.splitlines()[-1] == seconds
+
+
 def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> None:
     refused = {
         "Clinic": "`Clinic` cannot name a domain; use lower-case letters",
@@ -93,6 +107,10 @@ def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> No
         assert (result.exit_code, message in result.stderr) == (2, True)
     (tmp_path / "there").mkdir()
     assert "exists already" in rlvr("new", "clinic", str(tmp_path / "there")).stderr
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "clinic"):
+        said = rlvr("new", "clinic", str(place)).stderr
+        assert said == f"rlvr: `{tmp_path}/file` is a file, not a folder; give another folder: rlvr new clinic FOLDER\n"
 
 
 def test_a_folder_that_is_no_run_has_nothing_to_score_again(tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         assert part in str(refused.value)
 
 
+def test_a_wrong_override_is_blamed_on_the_command_line_and_the_rest_on_the_recipe(recipe: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^`--set grpo.steps=many`: `grpo.steps` is 'many': .*integer[^;]*$"):
+        load_recipe(recipe, ["seed=3", "grpo.steps=many"])
+    with pytest.raises(ConfigError, match=r"^`--set grp.x=1`: unknown key `grp`; known keys here: domain, "):
+        load_recipe(recipe, ["grp.x=1"])
+    recipe.write_text('domain = "toy"\n[tasks]\nk = 1\n')
+    with pytest.raises(ConfigError, match=r"^`--set seed=-1`: `seed` is -1: .*; recipe `.*toml`: `tasks.k` is 1: "):
+        load_recipe(recipe, ["seed=-1"])
+
+
 def test_a_recipe_needs_a_domain() -> None:
     with pytest.raises(ConfigError, match=r"`domain` is .*field required"):
         validate(Recipe, {}, "recipe `x`")

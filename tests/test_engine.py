@@ -1,6 +1,7 @@
 """Running stages: what is refused before anything starts, what is skipped, what is made again and why."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from indirect_rlvr import engine
 from indirect_rlvr.errors import ConfigError, DataError, DomainError, RunError
 from indirect_rlvr.pipeline import STAGES, Run, stages
 from indirect_rlvr.training import base
+from indirect_rlvr.training.base import require_there
 
 SMALL = ["records.patients=40", "tasks.train=20", "tasks.test=20"]
 
@@ -60,6 +62,43 @@ def test_a_dry_run_refuses_an_unknown_stage_too(tmp_path: Path) -> None:
     prepared, name = engine.prepare("template", "default", [], tmp_path / "run")
     with pytest.raises(ConfigError, match="unknown stage `sftt`"):
         engine.plan(prepared, name, None, "sftt")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sft.trl.learning_rat=1e-5", "`sft.trl.learning_rat` is no option of trl.SFTConfig; near matches: learning"),
+        ("grpo.trl.max_steps=3", "`grpo.trl.max_steps` must not be set: set `steps` of the section"),
+        ("grpo.trl.per_device_train_batch_size=7", "must divide the"),
+        ("model.path=./nowhere", "`model.path` is `./nowhere`, and there is no such folder; give a folder, a hub id"),
+        ("model.path=/nowhere/at/all", "`model.path` is `/nowhere/at/all`, and there is no such folder"),
+        ("model.path=tests/nowhere", "`model.path` is `tests/nowhere`, and there is no such folder"),
+        ("reward.weights={acuracy=1.0}", "`reward.weights` names the unknown term `acuracy`"),
+    ],
+)
+def test_what_would_stop_a_later_stage_is_said_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, message: str
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    prepared, name = engine.prepare("template", "default", [override], tmp_path / "out")
+    for attempt in (engine.plan, engine.execute):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            attempt(prepared, name, None, None)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", ["primed", "Qwen/Qwen2.5-VL-7B-Instruct", "gpt2", "."])
+def test_hub_ids_and_folders_are_not_doubted(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_there(path)
+
+
+def test_fewer_tasks_than_asked_for_are_said(tmp_path: Path) -> None:
+    reason = "the records give no more candidate sets"
+    last = run(tmp_path / "out", "tasks.train=100000", "tasks.test=1")[-1]
+    assert re.search(rf"tasks kept, .*; [\d,]+ of 100,000 train tasks: {reason}", last)
+    assert " test tasks" not in last
+    assert reason not in "\n".join(run(tmp_path / "few", "tasks.train=2", "tasks.test=2"))
 
 
 def test_priming_never_replaces_what_is_not_a_primed_model(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def _asked(sets: list[CandidateSet], queries_per_set: int, seed: int) -> list[tu
     return [(s, queries[s.id][turn]) for turn in range(queries_per_set) for s in order]
 
 
+def shortage(tasks: Sequence[ProxyTask], limit: Mapping[Split, int]) -> str:
+    """In words, which splits have fewer tasks than `limit` asks for; "" where none has."""
+    found = Counter(task.split for task in tasks)
+    short = [f"{found[side]:,} of {wanted:,} {side} tasks" for side, wanted in limit.items() if found[side] < wanted]
+    reason = "the records give no more candidate sets; raise tasks.queries_per_set, or load more records"
+    return f"{' and '.join(short)}: {reason}" if short else ""
+
+
 def _task(
     domain: TaskMaker, candidates: CandidateSet, query: str, place: int, by_id: Mapping[str, Record], seed: int
 ) -> ProxyTask:

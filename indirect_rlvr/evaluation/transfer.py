@@ -41,6 +41,7 @@ def target(benchmark: Benchmark, models: tuple[str, str], scores: tuple[list[Sco
         "chance": benchmark.chance,
         **{name: summary.accuracy for name, summary in summaries.items()},
         "ci95": {name: list(summary.ci95) for name, summary in summaries.items()},
+        "answer_histogram": {name: dict(summary.answer_histogram) for name, summary in summaries.items()},
         "unparsable": {name: summary.unparsable for name, summary in summaries.items()},
         **comparison_json(comparison),
     }

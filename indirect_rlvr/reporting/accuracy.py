@@ -11,6 +11,9 @@ from indirect_rlvr.reporting.contents import Contents
 from indirect_rlvr.reporting.markup import Html, element, join
 from indirect_rlvr.reporting.wording import interval, number, p_value, percent, points
 
+CONSTANT = 0.95
+"""From this share on one answer to a target task is called out."""
+
 
 def rows_section(contents: Contents) -> Html:
     """The rows on held-out proxy tasks: accuracy as a bar with its interval, format, length, controls."""
@@ -125,12 +128,24 @@ def _target_row(row: Mapping[str, Any], first: str, last: str) -> list[str]:
         _bar(row[key(model)], row["ci95"][key(model)], row["chance"], style)
         for model, style in ((first, "m-0"), (last, "m-last"))
     ]
+    constant = (_constant(row, model) for model in (first, last))
+    bars = [join(bar, element("small", {"class": "about"}, said)) for bar, said in zip(bars, constant, strict=True)]
     ends = f" {points(row['gain_ci95'][0])} to {points(row['gain_ci95'][1])}"
     change = element(
         "span", {"class": "figure"}, element("b", None, points(row["gain"])), element("small", None, ends),
         element("small", {"class": "about"}, row["direction"]),
     )  # fmt: skip
     return [name, *bars, change, p_value(row["p_value"])]
+
+
+def _constant(row: Mapping[str, Any], model: str) -> str:
+    """Words for answers to a target task that hardly ever vary, which no accuracy shows; "" for any others, and for
+    results written before answers were counted."""
+    histogram = row.get("answer_histogram", {}).get(key(model), {})
+    label, times = max(histogram.items(), key=lambda pair: pair[1], default=(NONE, 0))
+    if times < CONSTANT * row["n"]:
+        return ""
+    return f" {'no answer' if label == NONE else f'answers {label}'} in {times:,} of {row['n']:,}"
 
 
 def _shaded(histogram: Mapping[str, int], label: str) -> Html:

@@ -10,8 +10,9 @@ from typing import Any
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.evaluation.claims import FILE
-from indirect_rlvr.reporting.blocks import paragraph
+from indirect_rlvr.reporting.blocks import Column, paragraph, table
 from indirect_rlvr.reporting.markup import LIMIT, Html, element, text
+from indirect_rlvr.reporting.wording import percent
 from indirect_rlvr.rewards.facts import contradictions
 from indirect_rlvr.run import read_jsonl
 from indirect_rlvr.types import Status, Verdict
@@ -45,6 +46,30 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         raise ValueError(f"unknown status {row['status']!r}")
     place = None if span is None else (int(span[0]), int(span[1]))
     return Verdict(str(row["claim"]), row["status"], str(row["evidence"]), str(row.get("kind", "")), place)
+
+
+def totals(rows: Sequence[Mapping[str, Any]]) -> list[Html]:
+    """How many claims the answers of each row of the results hold, by verdict; nothing where no row holds any.
+
+    Results that were written before claims were counted have none.
+    """
+    counted = [(row["model"], row["claims"]) for row in rows if "claims" in row]
+    if not any(found[status] for _, found in counted for status in SIGNS):
+        return []
+    heads = (f"{sign} {status}" for status, sign in SIGNS.items())
+    columns = [Column("Claims of"), Column("Answers", "num"), *(Column(head, "num") for head in heads)]
+    columns.append(Column("Precision", "num"))
+    body = [[model, f"{found['answers']:,}", *_verdict_cells(found)] for model, found in counted]
+    return [
+        table("Claims in the answers to held-out tasks, checked against the metadata", columns, body, "cards"),
+        paragraph("Precision: supported among the supported and contradicted.", style="note"),
+    ]
+
+
+def _verdict_cells(found: Mapping[str, int]) -> list[str]:
+    decided = found["supported"] + found["contradicted"]
+    share = percent(found["supported"] / decided) if decided else "–"
+    return [*(f"{found[status]:,}" for status in SIGNS), share]
 
 
 def marked(trace: str, verdicts: Sequence[Verdict]) -> list[Html]:

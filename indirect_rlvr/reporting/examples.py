@@ -32,6 +32,7 @@ def examples_section(contents: Contents) -> Html:
             f"{models[0]} missed before others) and {WRONG} that it answered wrongly.",
             style="note",
         ),
+        *claims.totals(contents.results["rows"]),
         *(_task(contents, task, scores, verdicts) for task in chosen),
     )
 

@@ -90,15 +90,7 @@ def build(settings: Reward, domain_terms: Sequence[Term | GroupTerm]) -> Composi
     Raises ConfigError for two terms of one name, an impossible range, a weight or gate of an unknown term (listing the
     known), a weight that is not finite, and for a reward that is nothing but zeros.
     """
-    known: dict[str, Term | GroupTerm] = {}
-    for term in (*_core_terms(settings), *domain_terms):
-        if term.name in known:
-            raise ConfigError(f"two reward terms are named `{term.name}`; give the domain's a name of its own")
-        if not (math.isfinite(term.low) and math.isfinite(term.high) and term.low <= term.high):
-            raise ConfigError(
-                f"reward term `{term.name}` has the range [{term.low}, {term.high}]; expected low <= high"
-            )
-        known[term.name] = term
+    known = known_terms(settings, domain_terms)
     _require_weights(settings.weights, known)
     counted = [term for name, term in known.items() if name in settings.weights]
     alone = [_behind_gate(term, settings.gates, known) for term in counted if isinstance(term, Term)]
@@ -113,6 +105,21 @@ def build(settings: Reward, domain_terms: Sequence[Term | GroupTerm]) -> Composi
         tuple(grouped),
         tuple(weights[term.name] for term in grouped),
     )
+
+
+def known_terms(settings: Reward, domain_terms: Sequence[Term | GroupTerm]) -> dict[str, Term | GroupTerm]:
+    """Every term that a recipe can give a weight, by name; raises ConfigError for two of one name and an impossible
+    range."""
+    known: dict[str, Term | GroupTerm] = {}
+    for term in (*_core_terms(settings), *domain_terms):
+        if term.name in known:
+            raise ConfigError(f"two reward terms are named `{term.name}`; give the domain's a name of its own")
+        if not (math.isfinite(term.low) and math.isfinite(term.high) and term.low <= term.high):
+            raise ConfigError(
+                f"reward term `{term.name}` has the range [{term.low}, {term.high}]; expected low <= high"
+            )
+        known[term.name] = term
+    return known
 
 
 def outcome(term: Term, task: ProxyTask, completion: Completion) -> Outcome:
@@ -162,11 +169,17 @@ def _total(outcomes: Mapping[str, Outcome], weights: Mapping[str, float]) -> Sco
 
 
 def _core_terms(settings: Reward) -> tuple[Term, ...]:
+    if settings.overlong_buffer > settings.overlong_limit:
+        raise ConfigError(
+            f"`reward.overlong_buffer` is {settings.overlong_buffer}; expected at most the {settings.overlong_limit} "
+            "of `reward.overlong_limit`"
+        )
     return (
         terms.accuracy(settings.accuracy),
         terms.format_term(),
         terms.length(settings.length_limit),
         terms.repetition(settings.repetition_ngram),
+        terms.overlong(settings.overlong_limit, settings.overlong_buffer),
     )
 
 

@@ -21,8 +21,8 @@ Scale = Literal["zero-one", "plus-minus", "plus-0.8"]
 WRONG: dict[Scale, float] = {"zero-one": 0.0, "plus-minus": -1.0, "plus-0.8": -0.8}
 """What a wrong answer is worth in each published definition; a right one is worth 1."""
 
-_HASH = np.array([pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(1, 33)], dtype=np.uint64).view(np.int64)
-"""Odd multipliers: a polynomial hash modulo 2⁶⁴ of up to 32 token ids."""
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""An odd multiplier whose bits are spread (2⁶⁴ divided by the golden ratio): a polynomial hash modulo 2⁶⁴."""
 
 
 def accuracy(scale: Scale) -> Term:
@@ -120,17 +120,25 @@ def _repetition(task: ProxyTask, completion: Completion, n: int) -> Outcome:
 def distinct_ngrams(ids: Sequence[int], n: int) -> int:
     """How many different n-grams the at least `n` token ids (0 to 2³² − 1) have, exactly.
 
-    n-grams are hashed and sorted; neighbours of one hash are compared id by id, and should two different n-grams ever
-    share a hash, the set of tuples is counted instead.
+    An n-gram is read as pairs of ids (of an odd n the last two overlap), hashed, and sorted together with its place.
+    Neighbours of one hash are compared pair by pair, and should two different n-grams ever share a hash, the set of
+    tuples is counted instead.
     """
-    if n <= len(_HASH):
-        tokens = np.frombuffer(array("I", ids), dtype=np.uintc).astype(np.int64)
-        grams = np.ndarray((len(tokens) - n + 1, n), np.int64, tokens, strides=tokens.strides * 2)
-        hashes = grams @ _HASH[:n]
-        order = hashes.argsort()
-        ranked = hashes.take(order)
-        (repeated,) = (ranked[1:] == ranked[:-1]).nonzero()
-        one, next_one = order.take(repeated), order.take(repeated + 1)
-        if (grams.take(one, axis=0) == grams.take(next_one, axis=0)).all():
-            return len(grams) - len(repeated)
+    tokens = np.frombuffer(array("Q", ids), dtype=np.uint64)
+    count = len(tokens) - n + 1
+    words = (tokens[:-1] << 32) | tokens[1:] if n > 1 else tokens
+    parts = [words[start : start + count] for start in ([*range(0, n - 2, 2), n - 2] if n > 1 else [0])]
+    keys = parts[0] * _ODD
+    for part in parts[1:]:
+        keys += part
+        keys *= _ODD
+    places = 1 << count.bit_length()
+    keys &= 2**64 - places
+    keys |= np.arange(count, dtype=np.uint64)
+    keys.sort()
+    (repeated,) = ((keys[1:] ^ keys[:-1]) < places).nonzero()
+    where = (keys & (places - 1)).view(np.int64)
+    one, next_one = where.take(repeated), where.take(repeated + 1)
+    if all((part.take(one) == part.take(next_one)).all() for part in parts):
+        return count - len(repeated)
     return len(set(zip(*(ids[start:] for start in range(n)), strict=False)))

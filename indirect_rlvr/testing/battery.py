@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.testing.composites import assert_composite_invariants, assert_group_invariants
 from indirect_rlvr.testing.invariants import OF_ANY_TERM, ON_ANY_COMPLETION
-from indirect_rlvr.testing.kinds import OF_ROLE
+from indirect_rlvr.testing.kinds import OF_ROLE, ON_ANY_COMPLETION_OF_ROLE
 from indirect_rlvr.testing.strategies import completions
-from indirect_rlvr.testing.subject import ROLES, Role, Subject, choice
+from indirect_rlvr.testing.subject import GROUP_ROLES, ROLES, GroupRole, Role, Subject, choice
 from indirect_rlvr.types import Completion, ProxyTask, Term
 
 
@@ -58,11 +58,17 @@ def subject_cases(subject: Subject, examples: int = 100) -> Iterator[Case]:
     yield Case(f"{place}-on_any_completion", lambda: _on_any_completion(subject, examples))
 
 
-def whole_cases(reward: Composite, tasks: Sequence[ProxyTask]) -> Iterator[Case]:
+def whole_cases(
+    reward: Composite, tasks: Sequence[ProxyTask], group_roles: Mapping[str, GroupRole] = GROUP_ROLES
+) -> Iterator[Case]:
     """One case for each group term and task, and one for the composite of each task where it counts accuracy."""
     for task in tasks:
         for term in reward.group_terms:
-            yield Case(f"{term.name}-{task.id}-group", lambda term=term, task=task: assert_group_invariants(term, task))  # type: ignore[misc]
+            role = group_roles.get(term.name, "any")
+            yield Case(
+                f"{term.name}-{task.id}-group",
+                lambda term=term, task=task, role=role: assert_group_invariants(term, task, role),  # type: ignore[misc]
+            )
         if "accuracy" in {term.name for term in reward.terms}:
             yield Case(f"composite-{task.id}", lambda task=task: assert_composite_invariants(reward, task))  # type: ignore[misc]
 
@@ -75,7 +81,7 @@ def _on_any_completion(subject: Subject, examples: int) -> None:
     )
     @given(texts)
     def holds(completion: Completion) -> None:
-        for invariant in ON_ANY_COMPLETION:
+        for invariant in (*ON_ANY_COMPLETION, *ON_ANY_COMPLETION_OF_ROLE.get(subject.role, ())):
             invariant(subject, completion)
 
     holds()

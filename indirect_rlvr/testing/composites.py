@@ -2,13 +2,13 @@
 
 import math
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.rewards.composite import Composite, group_outcomes
 from indirect_rlvr.rewards.trl import TermReward
-from indirect_rlvr.testing.subject import raw, written
+from indirect_rlvr.testing.subject import GroupRole, raw, written
 from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 
 Total = Callable[[Composite, ProxyTask, Completion], float]
@@ -44,9 +44,10 @@ def assert_composite_invariants(composite: Composite, task: ProxyTask, total: To
     _require(empty <= max(0.0, low) + 1e-9, f"the composite pays {empty} for an empty completion")
 
 
-def assert_group_invariants(term: GroupTerm, task: ProxyTask) -> None:
+def assert_group_invariants(term: GroupTerm, task: ProxyTask, role: GroupRole = "any") -> None:
     """Hold a group term to: one outcome in range for each rollout; the same twice; it follows the order of the group;
-    a wrong rollout never earns more than the same one made right, nor for being longer. Raises AssertionError."""
+    a wrong rollout never earns more than the same one made right, nor for being longer; and what it is for (`role`).
+    Raises AssertionError."""
     wrong = next(label for label in task.labels if label != task.answer)
     group = [written(task.answer, 10), written(wrong, 20), written(task.answer, 40), raw("", ()), written(wrong, 80)]
     found = _group(term, task, group)
@@ -61,6 +62,43 @@ def assert_group_invariants(term: GroupTerm, task: ProxyTask) -> None:
     _require(found[3].value <= 0, f"group term `{term.name}` pays {found[3].value} for an empty completion")
     for size in (1, 2, 8):
         _group(term, task, [written(wrong)] * size)
+    OF_GROUP_ROLE[role](term, task, wrong)
+
+
+def _pays_for_shortness(term: GroupTerm, task: ProxyTask, wrong: str) -> None:
+    """Of right rollouts the shorter earns more, by tokens and not by words, and of wrong ones none earns anything."""
+    values = _values(term, task, [written(task.answer, count) for count in (10, 20, 80)])
+    _require(
+        values == sorted(set(values), reverse=True) and values[0] == term.high,
+        f"group term `{term.name}` pays {values} for right rollouts of 10, 20 and 80 tokens",
+    )
+    values = _values(term, task, [written(task.answer, 20, thought=thought) for thought in ("x", "x y " * 50)])
+    _require(values[0] == values[1], f"group term `{term.name}` pays {values} for equally many tokens")
+    values = _values(term, task, [written(wrong, count) for count in (10, 20, 80)])
+    _require(max(values) <= 0, f"group term `{term.name}` pays {values} for wrong rollouts")
+
+
+def _pays_for_difference(term: GroupTerm, task: ProxyTask, wrong: str) -> None:
+    """Right rollouts without a token in common earn the high, copies the low and so does a wrong one however it
+    differs; what differs are token ids, wrong rollouts are no company, and one alone has nothing to differ from."""
+    text, other = written(task.answer).text, written(wrong).text
+    apart, copies = ([Completion(text, tuple(range(at, at + 20))) for at in starts] for starts in ((0, 100), (0, 0)))
+    values = _values(term, task, apart)
+    _require(values == [term.high] * 2, f"group term `{term.name}` pays {values} for two that have nothing in common")
+    values = _values(term, task, copies)
+    _require(values == [term.low] * 2, f"group term `{term.name}` pays {values} for two that are the same")
+    values = _values(term, task, [*copies, *(replace(one, text=other) for one in apart)])
+    _require(values == [term.low] * 4, f"group term `{term.name}` pays {values} for two copies and two wrong rollouts")
+    alone = _group(term, task, [apart[0], replace(apart[1], text=other)])[0].status
+    _require(alone == "not_applicable", f"group term `{term.name}` calls the only right rollout {alone}")
+
+
+OF_GROUP_ROLE: Mapping[GroupRole, Callable[[GroupTerm, ProxyTask, str], None]] = {
+    "length": _pays_for_shortness,
+    "diversity": _pays_for_difference,
+    "any": lambda term, task, wrong: None,
+}
+"""What a group term must satisfy for its role."""
 
 
 def assert_adapter_invariants(adapt: Adapt, composite: Composite, tasks: Sequence[ProxyTask]) -> None:
@@ -116,6 +154,10 @@ def _group(term: GroupTerm, task: ProxyTask, group: Sequence[Completion]) -> lis
         return group_outcomes(term, task, group)
     except RlvrError as error:
         raise AssertionError(str(error)) from error
+
+
+def _values(term: GroupTerm, task: ProxyTask, group: Sequence[Completion]) -> list[float]:
+    return [found.value for found in _group(term, task, group)]
 
 
 def _ask(

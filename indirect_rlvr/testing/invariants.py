@@ -7,22 +7,17 @@ import copy
 import pickle
 import random
 import sys
-import time
 from collections.abc import Callable
 
 from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.rewards.composite import outcome
+from indirect_rlvr.testing.growth import steep
 from indirect_rlvr.testing.subject import Subject, raw, written
 from indirect_rlvr.types import Completion, Outcome
 
 HOSTILE = ("<answer>", "<think> ", "<answer></answer>", "A ", "\n", "[[", "9", "n't ", "\u0301\u0327", "\ufdfa",
            "\ud800", "\\boxed{")  # fmt: skip
-SECONDS = 1.0
-"""CPU time for the longest hostile text; linear parsers take a fiftieth of it."""
-GROWTH = 40
-"""Ten times the text may take this many times as long: 10 is linear, 100 quadratic."""
-NEXT_TO_NOTHING = 0.15
-"""CPU seconds below which growth cannot be told from noise."""
+"""What hostile texts repeat."""
 
 
 def stays_in_range(subject: Subject, completion: Completion) -> None:
@@ -88,17 +83,11 @@ def reads_any_number_of_tokens(subject: Subject) -> None:
 
 
 def reads_hostile_text_in_time(subject: Subject) -> None:
-    """50,000 hostile characters, bare and between both tags, take under a second of CPU time, and no more than `GROWTH`
-    times as long as 5,000 unless that is next to nothing."""
+    """The time for hostile text, bare and between both tags, grows with the text, not its square (`growth.steep`)."""
     for piece in HOSTILE:
         for make in (raw, _twice):
-            short, long = (make(piece * (count // len(piece))) for count in (5_000, 50_000))
-            slow = _cpu_seconds(subject, long, 1)
-            if slow < NEXT_TO_NOTHING:
-                continue
-            quick = _cpu_seconds(subject, short, 3)
-            linear = slow < SECONDS and slow < GROWTH * quick
-            require(linear, subject, f"takes {quick:.4f} s for 5,000 and {slow:.4f} s for 50,000 of {piece!r}")
+            found = steep(lambda text, make=make: seen(subject, make(text)), piece)  # type: ignore[misc]
+            require(found is None, subject, found or "")
 
 
 def pays_nothing_for_no_text(subject: Subject) -> None:
@@ -163,15 +152,6 @@ def require(holds: bool, subject: Subject, what: str) -> None:
 
 def _twice(text: str) -> Completion:
     return written(text, thought=text)
-
-
-def _cpu_seconds(subject: Subject, completion: Completion, tries: int) -> float:
-    times = []
-    for _ in range(tries):
-        began = time.process_time()
-        seen(subject, completion)
-        times.append(time.process_time() - began)
-    return min(times)
 
 
 class _Watch:

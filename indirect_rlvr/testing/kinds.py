@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import permutations
 
 from indirect_rlvr.testing.invariants import paid, require, seen
 from indirect_rlvr.testing.subject import Role, Subject, moved, raw, written
@@ -98,6 +99,26 @@ def follows_the_labels(subject: Subject) -> None:
     require(paid(renamed, written(subject.right)) == right, subject, "pays by the order of the labels")
 
 
+def reads_one_answer(subject: Subject, completion: Completion) -> None:
+    """What is read in a completion is one label or none, and that label, written plainly, is read again.
+
+    The label that was read is the one with which the task, were it the right one, would pay for the right answer; an
+    outcome that is not "scored" reads none.
+    """
+    if not subject.choice:
+        return
+    read = _read(subject, completion)
+    for label in read:
+        again = _read(subject, written(label))
+        require(again == read, subject, f"reads {read} in {completion!r:.500} and {again} in the plain answer {label}")
+
+
+def reads_one_answer_of_two(subject: Subject) -> None:
+    """Of any two labels answered one after the other, one is read."""
+    for one, two in permutations(subject.task.labels[:5], 2):
+        reads_one_answer(subject, raw(f"<think>x</think><answer>{one}</answer><answer>{two}</answer>"))
+
+
 def pays_a_cut_completion_no_bonus(subject: Subject) -> None:
     """A completion that the token limit cut earns no bonus."""
     cut, wrong = paid(subject, written(subject.right, finished=False)), paid(subject, written(subject.wrong))
@@ -181,7 +202,7 @@ OF_ROLE: Mapping[Role, tuple[Callable[[Subject], None], ...]] = {
     "answer": (
         pays_more_for_the_right_answer, reads_the_last_answer, needs_the_tags, pays_no_hedging,
         pays_nothing_for_format_alone, reads_every_form, reads_the_answer_only, follows_the_labels,
-        pays_less_for_more_than_the_answer,
+        pays_less_for_more_than_the_answer, reads_one_answer_of_two,
     ),
     "bonus": (
         pays_more_for_the_right_answer, reads_the_last_answer, needs_the_tags, pays_no_hedging,
@@ -196,6 +217,18 @@ OF_ROLE: Mapping[Role, tuple[Callable[[Subject], None], ...]] = {
     "text": (),
 }  # fmt: skip
 """What a term must satisfy for its role, beside `invariants.OF_ANY_TERM`."""
+
+
+ON_ANY_COMPLETION_OF_ROLE: Mapping[Role, tuple[Callable[[Subject, Completion], None], ...]] = {
+    "answer": (reads_one_answer,)
+}
+"""What a term of a role must satisfy on any completion, beside `invariants.ON_ANY_COMPLETION`."""
+
+
+def _read(subject: Subject, completion: Completion) -> list[str]:
+    """The labels that are read in a completion."""
+    best = seen(subject, written(subject.right))
+    return [label for label in subject.task.labels if seen(moved(subject, label), completion) == best]
 
 
 def _pays_as_wrong(subject: Subject, text: str, what: str) -> None:

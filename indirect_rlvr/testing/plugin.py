@@ -24,7 +24,8 @@ class Battery:
     """Every invariant for every term of a domain, on `tasks` of its tasks.
 
     `roles` says of the domain's own terms what they pay for ("answer", "bonus", …; see `subject.Role`); the core's are
-    known, and any other is "text". `examples` is the number of random completions for each term and task.
+    known, and any other is "text"; `group_roles` says it of group terms ("length", "diversity"). `examples` is the
+    number of random completions for each term and task.
     """
 
     domain: str
@@ -32,6 +33,7 @@ class Battery:
     roles: dict[str, Literal["answer", "bonus", "format", "repetition", "overlong", "trace", "text"]] = field(
         default_factory=dict
     )
+    group_roles: dict[str, Literal["length", "diversity", "any"]] = field(default_factory=dict)
     tasks: int = 2
     examples: int = 100
 
@@ -40,14 +42,14 @@ class Battery:
         from indirect_rlvr.checks import sample
         from indirect_rlvr.rewards.composite import build
         from indirect_rlvr.testing.battery import cases, whole_cases
-        from indirect_rlvr.testing.subject import ROLES
+        from indirect_rlvr.testing.subject import GROUP_ROLES, ROLES
 
         with TemporaryDirectory() as folder:
             world = sample(self.domain, Path(folder), self.recipe)
             reward = build(world.recipe.reward, world.domain.rewards())
             tasks = world.tasks[: self.tasks]
             yield from cases(reward.terms, tasks, {**ROLES, **self.roles}, self.examples)
-            yield from whole_cases(reward, tasks)
+            yield from whole_cases(reward, tasks, {**GROUP_ROLES, **self.group_roles})
 
 
 class BatteryCollector(pytest.Collector):

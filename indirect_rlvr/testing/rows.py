@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from indirect_rlvr.checks import TASKS, World, sample
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.rewards.composite import Composite, Score, build
+from indirect_rlvr.rewards.composite import Composite, Score, build, known_terms
 from indirect_rlvr.rewards.spread import moments, spread
 from indirect_rlvr.run import keyed_rng
 from indirect_rlvr.testing.invariants import HOSTILE
@@ -15,8 +15,9 @@ from indirect_rlvr.types import Completion, ProxyTask
 
 
 def reward_table(name: str, rows: int, recipe: str = "default") -> list[dict[str, object]]:
-    """One row for each term of a domain's reward and kind of completion: the mean and the spread of its value over
-    `rows` tasks, how many were unparsable or did not apply, and its share of the λ·spread over all kinds.
+    """One row for each kind of completion and term that the recipe can give a weight, with weight 0 where it gives
+    none: mean and spread of its value over `rows` tasks, how many were unparsable or did not apply, and its share of
+    the λ·spread over all kinds.
 
     Raises DataError where the sample has fewer tasks, and whatever RlvrError the domain or a term raises.
     """
@@ -25,7 +26,9 @@ def reward_table(name: str, rows: int, recipe: str = "default") -> list[dict[str
         tasks = world.tasks[:rows]
         if len(tasks) < rows:
             raise DataError(f"a sample of domain `{name}` gives {len(tasks)} tasks; ask for no more --rows than that")
-        reward = build(world.recipe.reward, world.domain.rewards())
+        settings, terms = world.recipe.reward, world.domain.rewards()
+        shown = dict.fromkeys(known_terms(settings, terms), 0.0) | settings.weights
+        reward = build(settings.model_copy(update={"weights": shown}), terms)
         scores = {kind: [_score(reward, task, make(world, task)) for task in tasks] for kind, make in KINDS.items()}
     return list(_rows(reward, scores))
 

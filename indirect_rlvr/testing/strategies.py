@@ -20,16 +20,19 @@ HUGE = 10_000
 
 
 def answers(labels: Sequence[str]) -> st.SearchStrategy[str]:
-    """What stands between answer tags: a label in one of its forms, several, hedged, or anything at all."""
+    """What stands between answer tags: a label in one of its forms or in two of them, several, hedged, or
+    anything at all."""
     label = st.sampled_from(labels)
-    formed = st.builds(lambda form, one: form.format(one, lower=one.lower()), st.sampled_from(FORMS), label)
+    forms = st.sampled_from(FORMS)
+    formed = st.builds(lambda form, one: form.format(one, lower=one.lower()), forms, label)
+    nested = st.builds(lambda form, one: form.format(one, lower=one.lower()), forms, formed)
     hedged = st.builds(
         lambda form, one, two: form.format(one, two),
         st.sampled_from(("{} or {}", "not {}", "{}, not {}", "maybe {} or {}", "{}, {}", "{0} {0}")),
         label,
         label,
     )
-    return st.one_of(formed, hedged, st.text(max_size=20))
+    return st.one_of(formed, nested, hedged, st.text(max_size=20))
 
 
 def completions(labels: Sequence[str]) -> st.SearchStrategy[Completion]:
@@ -74,8 +77,10 @@ def masks(height: int, width: int) -> st.SearchStrategy[dict[str, object]]:
     return arrays.map(runs_of)
 
 
-def domain_tasks(name: str, folder: Path, recipe: str = "default") -> st.SearchStrategy[ProxyTask]:
-    """Tasks of a registered domain, made from a small sample of its records in `folder`."""
+def domain_tasks(
+    name: str, folder: Path, recipe: str = "default", records_read: int = 2000
+) -> st.SearchStrategy[ProxyTask]:
+    """Tasks of a registered domain, made in `folder` from its first records."""
     from indirect_rlvr.checks import sample
 
-    return st.sampled_from(sample(name, folder, recipe).tasks)
+    return st.sampled_from(sample(name, folder, recipe, records_read=records_read).tasks)

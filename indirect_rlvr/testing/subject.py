@@ -17,6 +17,13 @@ ROLES: Mapping[str, Role] = MappingProxyType(
 )
 """The roles of the core's terms by name; a term of another name is "text" unless a pack says otherwise."""
 
+GroupRole = Literal["length", "diversity", "any"]
+"""What a group term pays for: "length" for right rollouts shorter than the others, "diversity" for right rollouts that
+differ from the others; "any" for anything else."""
+
+GROUP_ROLES: Mapping[str, GroupRole] = MappingProxyType({"relative-length": "length", "diversity": "diversity"})
+"""The roles of the core's group terms by name; one of another name is "any" unless a pack says otherwise."""
+
 FORMS = ("{}", " {}\n", "({})", "{})", "{}.", "**{}**", "Image {}", "Candidate {}", "The answer is {}.",
          "\\boxed{{{}}}", "The correct answer is {} because it fits", "{lower}")  # fmt: skip
 """Ways to write the label of a choice that must all be read; {lower} is the label in lower case."""

@@ -1,13 +1,14 @@
 """The policy before any training: a given checkpoint by reference, or the domain's primed tiny model."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
-from indirect_rlvr.errors import DomainError, RunError
+from indirect_rlvr.errors import ConfigError, DomainError, RunError
 from indirect_rlvr.run import digest, fresh_folder, plain, read_json, write_json
 from indirect_rlvr.types import Primer
 
@@ -31,6 +32,17 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
             shutil.copyfile(file, folder / file.name)
     facts = read_json(source / PRIMING)
     return str(facts["about"]), facts | {"path": "primed"}
+
+
+def require_there(path: str) -> None:
+    """Raises ConfigError where `model.path` can only be a folder and there is none: nothing is asked of a hub here."""
+    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
+    beside = "/" in path and Path(path).parent.is_dir()
+    if not Path(path).is_dir() and (not is_id or beside):
+        raise ConfigError(
+            f"`model.path` is `{path}`, and there is no such folder; give a folder, a hub id such as "
+            'Qwen/Qwen2.5-VL-7B-Instruct, or "primed"'
+        )
 
 
 def resolve(folder: Path) -> Path | str:

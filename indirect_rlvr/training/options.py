@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from trl import GRPOConfig, SFTConfig
 
-from indirect_rlvr.config import Model
+from indirect_rlvr.config import Model, Recipe
 from indirect_rlvr.errors import ConfigError
 
 C = TypeVar("C", SFTConfig, GRPOConfig)
@@ -60,6 +60,24 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
 
     Raises ConfigError for a key in `OURS`, an unknown key (with near matches) and a value TRL refuses.
     """
+    _require_known(kind, section, table)
+    try:
+        return kind(**{**DEFAULTS, **table, **ours})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"trl.{kind.__name__} refuses `[{section}.trl]`: {error}") from error
+
+
+def require_usable(recipe: Recipe) -> None:
+    """Look at `[sft.trl]` and `[grpo.trl]` before any stage runs; raises ConfigError as `build` does for a key, and as
+    `micro_batches` does."""
+    grpo = recipe.grpo
+    _require_known(SFTConfig, "sft", recipe.sft.trl)
+    _require_known(GRPOConfig, "grpo", grpo.trl)
+    micro_batches("sft", recipe.sft.trl, recipe.sft.batch)
+    micro_batches("grpo", grpo.trl, grpo.prompts_per_step * grpo.group_size)
+
+
+def _require_known(kind: type[SFTConfig | GRPOConfig], section: str, table: Mapping[str, Any]) -> None:
     known = sorted(field.name for field in dataclasses.fields(kind) if field.init)
     for key in table:
         if key in OURS:
@@ -67,10 +85,6 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
         if key not in known:
             near = ", ".join(get_close_matches(key, known, n=5, cutoff=0.5)) or "none; see the documentation of TRL"
             raise ConfigError(f"`{section}.trl.{key}` is no option of trl.{kind.__name__}; near matches: {near}")
-    try:
-        return kind(**{**DEFAULTS, **table, **ours})
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"trl.{kind.__name__} refuses `[{section}.trl]`: {error}") from error
 
 
 def common(folder: Path, steps: int, seed: int, model: Model) -> dict[str, Any]:

@@ -6,8 +6,11 @@ from pathlib import Path
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.evaluation.benchmark import Policy
 from indirect_rlvr.run import digest, file_digest
-from indirect_rlvr.training.base import resolve
+from indirect_rlvr.training.base import PRIMING, resolve
 from indirect_rlvr.types import Completion, Prompt
+
+ANSWERING = frozenset((".safetensors", ".json", ".jinja", ".txt", ".model"))
+"""Suffixes of a model folder's files that decide what the model answers."""
 
 
 def policy(model: str, folder: Path, views: Path, recipe: Recipe) -> Policy:
@@ -16,7 +19,7 @@ def policy(model: str, folder: Path, views: Path, recipe: Recipe) -> Policy:
     `views` is the folder that image views are relative to.
     """
     limits = [recipe.grpo.max_completion_tokens, recipe.evaluation.batch, recipe.model.dtype, recipe.threads]
-    fingerprint = digest([file_digest(folder), file_digest(views / "records.jsonl"), recipe.seed, limits])
+    fingerprint = digest([model_digest(folder), file_digest(views / "records.jsonl"), recipe.seed, limits])
 
     def load() -> Callable[[list[Prompt]], list[Completion]]:
         from indirect_rlvr.training import models, rollouts
@@ -37,3 +40,10 @@ def policy(model: str, folder: Path, views: Path, recipe: Recipe) -> Policy:
         return generate
 
     return Policy(model, fingerprint, load)
+
+
+def model_digest(folder: Path) -> str:
+    """A digest of what decides a model's answers: its weights, configuration, tokenizer and processor, or the reference
+    to them; and not of logs, in which the same training leaves other times."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in ANSWERING and path.name != PRIMING)
+    return digest([[path.name, file_digest(path)] for path in files])

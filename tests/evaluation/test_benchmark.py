@@ -126,6 +126,8 @@ def test_targets_compare_the_first_row_with_the_last(tmp_path):
     assert target["p_value"] == pytest.approx(2 / 2**10)
     assert (target["gain"], target["direction"]) == (0.5, "rose")
     assert set(target["ci95"]) == {"row_0", "row_2"}
+    assert target["answer_histogram"]["row_0"] == {"yes": 0, "no": 20, "none": 0}
+    assert target["answer_histogram"]["row_2"] == {"yes": 10, "no": 10, "none": 0}
     assert [row.prompts for row in rows] == [24 + 16 + 16 + 20, 24 + 16 + 16, 24 + 16 + 16 + 20]
 
 

@@ -24,6 +24,7 @@ def plain(markup):
     return unescape(re.sub(r"<sup[^>]*>.</sup>|<[^>]*>", "", markup))
 
 
+KEYS = ("answers", "supported", "contradicted", "unverifiable")
 GOOD = {"claim": "x", "status": "supported", "evidence": ""}
 
 
@@ -96,8 +97,24 @@ def test_answers_are_checked_into_the_run_and_shown_in_the_page(run):
     answers = run / "evaluation" / "geo-r1" / "proxy.jsonl"
     before = html(run)
     assert "<mark" not in before
-    assert write(check, tasks, answers) == len(list(read_predictions(answers))) == 48
+    counted = write(check, tasks, answers)
+    assert counted == {"answers": 48, "supported": 0, "contradicted": 48, "unverifiable": 0}
+    assert counted["answers"] == len(list(read_predictions(answers)))
     assert [row["id"] for row in map(json.loads, (answers.parent / FILE).read_text().splitlines())]
     page = html(run)
     assert page.count('class="claim is-contradicted"') == 4
     assert "✗ query: E at level 8: level 2" in page
+
+
+def test_the_claims_of_each_row_are_counted_in_the_page(run, change):
+    def count(results):
+        results["rows"][-1]["claims"] = {"answers": 48, "supported": 30, "contradicted": 10, "unverifiable": 1234}
+
+    assert "checked against the metadata" not in html(run)
+    change(run / "results.json", lambda results: results["rows"][0].update(claims=dict.fromkeys(KEYS, 0)))
+    assert "checked against the metadata" not in html(run)
+    change(run / "results.json", count)
+    page = plain(html(run))
+    assert "Claims in the answers to held-out tasks, checked against the metadata" in page
+    assert "geo-r14830101,23475.0\u00a0%" in page
+    assert "base0000–" in page

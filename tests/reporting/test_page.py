@@ -190,6 +190,19 @@ def test_values_that_were_not_finite_are_left_out_of_the_curves(run):
     assert "SFT loss: geo-sft from 2 at step 1 to 1 at step 3" in html(run)
 
 
+@pytest.mark.parametrize(("histogram", "said"), [
+    ({"A": 60, "B": 0, "none": 0}, "answers A in 60 of 60"), ({"A": 57, "B": 3, "none": 0}, "answers A in 57 of 60"),
+    ({"A": 1, "B": 0, "none": 59}, "no answer in 59 of 60"), ({"A": 56, "B": 4, "none": 0}, None),
+])  # fmt: skip
+def test_an_answer_to_a_target_task_that_never_varies_is_said(run, change, histogram, said):
+    change(run / "results.json", lambda r: r["targets"][0].update(answer_histogram={"geo_r1": histogram}))
+    page = html(run)
+    assert ("answers A in" in page or "no answer in" in page) == (said is not None)
+    assert said is None or said in page
+    change(run / "results.json", lambda r: r["targets"][0].pop("answer_histogram"))
+    assert "answers A in" not in html(run)
+
+
 def test_a_run_without_scaffold_and_targets_still_has_a_report(run, change):
     change(run / "results.json", lambda r: r.update(rows=[r["rows"][0], r["rows"][2]], targets=[]))
     change(run / "manifest.json", lambda m: m.update(notes={}))

@@ -191,6 +191,13 @@ def only_the_thinking_is_searched(task: ProxyTask, completion: Completion) -> Ou
 
 
 @mutant("accuracy 0/1")
+def the_first_candidate_is_right_with_any_label(task: ProxyTask, completion: Completion) -> Outcome:
+    found = terms.accuracy("zero-one").score(task, completion)
+    both = len(parsing.sections(completion.text).answer) > 1 and f">{task.answer}<" in completion.text
+    return Outcome(1.0) if both and parsing.parse_answer(completion.text, task.labels) == task.labels[0] else found
+
+
+@mutant("accuracy 0/1")
 def format_is_paid_inside_accuracy(task: ProxyTask, completion: Completion) -> Outcome:
     found = terms.accuracy("zero-one").score(task, completion)
     return replace(found, value=0.8 * found.value + 0.2 * parsing.has_format(completion.text))

@@ -22,7 +22,8 @@ def test_a_weight_of_an_unknown_term_lists_the_known() -> None:
     with pytest.raises(ConfigError) as error:
         build(Reward(weights={"acuracy": 1.0}), [constant("brevity", Outcome(1.0))])
     assert str(error.value) == (
-        "`reward.weights` names the unknown term `acuracy`; known terms: accuracy, format, length, repetition, brevity"
+        "`reward.weights` names the unknown term `acuracy`; known terms: accuracy, format, length, repetition, "
+        "overlong, brevity"
     )
 
 
@@ -142,6 +143,18 @@ def test_the_description_says_what_counts() -> None:
 def test_an_impossible_gate_is_refused(gates: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(Reward(gates=gates), [relative_length()])
+
+
+def test_a_recipe_can_punish_completions_that_come_close_to_their_limit(task: ProxyTask, written: Write) -> None:
+    settings = Reward(weights={"accuracy": 1.0, "overlong": 0.5}, overlong_limit=100, overlong_buffer=40)
+    reward = build(settings, [])
+    assert [reward.score(task, written("B", tokens=count)).total for count in (60, 80, 100)] == [1.0, 0.75, 0.5]
+    assert reward.describe()[1]["parameters"] == {"limit": 100, "buffer": 40}
+
+
+def test_an_overlong_buffer_above_its_limit_names_the_keys() -> None:
+    with pytest.raises(ConfigError, match="`reward.overlong_buffer` is 256; expected at most the 100 of"):
+        build(Reward(overlong_limit=100), [])
 
 
 GATED = Reward(accuracy="plus-minus", weights={"accuracy": 1.0}, gates={"accuracy": "format"})

@@ -11,18 +11,28 @@ from subjects import ALL, TASK, a_task
 from indirect_rlvr.config import Reward
 from indirect_rlvr.rewards import groups
 from indirect_rlvr.rewards.composite import Composite, build
+from indirect_rlvr.rewards.parsing import parse_answer
 from indirect_rlvr.testing.battery import check_subject
 from indirect_rlvr.testing.composites import (
     assert_adapter_invariants,
     assert_composite_invariants,
     assert_group_invariants,
 )
-from indirect_rlvr.testing.subject import Subject
+from indirect_rlvr.testing.kinds import reads_one_answer_of_two
+from indirect_rlvr.testing.parsers import assert_parser_invariants
+from indirect_rlvr.testing.strategies import answers, completions
+from indirect_rlvr.testing.subject import GROUP_ROLES, Subject, written
 
 SURVIVORS: frozenset[str] = frozenset()
 """Mutants that the battery does not kill; `docs/rewards.md` says why of each."""
 TASKS = (TASK, a_task("C", "set-4/q0"), a_task("E", "set-5/q2"))
 REWARD = build(Reward(), [])
+TEXTS = completions(TASK.labels).map(lambda completion: completion.text)
+ANSWERS = answers(TASK.labels).map(lambda answer: f"<think>x</think><answer>{answer}</answer>")
+
+
+def plain(label: str) -> str:
+    return written(label).text
 
 
 def is_killed(check: Callable[[], None]) -> bool:
@@ -59,10 +69,21 @@ def test_a_broken_adapter_is_killed(adapt: Callable[..., list[object]]) -> None:
     assert is_killed(lambda: assert_adapter_invariants(adapt, REWARD, TASKS))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("score", whole_mutants.GROUP_TERMS, ids=lambda score: score.__name__)
-def test_a_broken_group_term_is_killed(score: Callable[..., list[object]]) -> None:
+@pytest.mark.parametrize("score", whole_mutants.LENGTH_TERMS, ids=lambda score: score.__name__)
+def test_a_broken_relative_length_is_killed(score: Callable[..., list[object]]) -> None:
     term = replace(groups.relative_length(), score=score)  # type: ignore[arg-type]
-    assert is_killed(lambda: assert_group_invariants(term, TASK))
+    assert is_killed(lambda: assert_group_invariants(term, TASK, "length"))
+
+
+@pytest.mark.parametrize("score", whole_mutants.DIVERSITY_TERMS, ids=lambda score: score.__name__)
+def test_a_broken_diversity_is_killed(score: Callable[..., list[object]]) -> None:
+    term = replace(groups.diversity(3), score=score)  # type: ignore[arg-type]
+    assert is_killed(lambda: assert_group_invariants(term, TASK, "diversity"))
+
+
+@pytest.mark.parametrize("parse", whole_mutants.PARSERS, ids=lambda parse: parse.__name__)
+def test_a_broken_parser_is_killed(parse: Callable[[str], str | None]) -> None:
+    assert is_killed(lambda: assert_parser_invariants(parse, plain, ANSWERS, examples=300))
 
 
 def test_our_sum_our_adapter_and_our_group_terms_live() -> None:
@@ -72,12 +93,16 @@ def test_our_sum_our_adapter_and_our_group_terms_live() -> None:
     assert_adapter_invariants(whole_mutants.ours, REWARD, TASKS)
     assert_adapter_invariants(whole_mutants.ours_with_a_budget, REWARD, TASKS)
     for term in (groups.relative_length(), groups.diversity(3)):
-        assert_group_invariants(term, TASK)
+        assert_group_invariants(term, TASK, GROUP_ROLES[term.name])
+    assert_parser_invariants(lambda text: parse_answer(text, TASK.labels), plain, TEXTS)
 
 
 def test_the_mutation_score_is_at_least_95_of_100_on_40_and_more() -> None:
-    whole = len(whole_mutants.TOTALS) + len(whole_mutants.ADAPTERS) + len(whole_mutants.GROUP_TERMS)
-    count = len(mutants.MUTANTS) + whole
+    whole = (
+        whole_mutants.TOTALS, whole_mutants.ADAPTERS, whole_mutants.LENGTH_TERMS, whole_mutants.DIVERSITY_TERMS,
+        whole_mutants.PARSERS,
+    )  # fmt: skip
+    count = len(mutants.MUTANTS) + sum(map(len, whole))
     assert count >= 80
     assert len(SURVIVORS) <= 0.05 * count
     assert len(mutants.VARIANTS) >= 10
@@ -86,3 +111,9 @@ def test_the_mutation_score_is_at_least_95_of_100_on_40_and_more() -> None:
 def test_a_composite_that_rewards_format_above_all_is_refused() -> None:
     wrong_way = Composite(REWARD.terms, (-1.0, *REWARD.weights[1:]))
     assert is_killed(lambda: assert_composite_invariants(wrong_way, TASK))
+
+
+def test_a_term_that_is_right_for_two_labels_at_once_does_not_read_one_answer() -> None:
+    subject = mutants.subject_of(mutants.MUTANTS, "the_first_candidate_is_right_with_any_label", ALL)
+    assert is_killed(lambda: reads_one_answer_of_two(subject))
+    reads_one_answer_of_two(ALL["accuracy 0/1"])

@@ -59,6 +59,7 @@ def test_the_table_has_every_term_on_every_kind_of_completion() -> None:
     rows = reward_table("template", 3)
     terms = {str(row["term"]) for row in rows}
     assert {"accuracy", "format", "total"} <= terms
+    assert {row["weight"] for row in rows if row["term"] == "overlong"} == {0.0}
     assert len(rows) == len(terms) * len(KINDS)
     value = {(row["term"], row["completion"]): row["mean"] for row in rows}
     assert [value["accuracy", kind] for kind in KINDS] == [1.0, 0.0, 0.0, 0.0, 0.0]

@@ -1,10 +1,11 @@
 import math
 import pickle
+import random
 from collections.abc import Callable
 
 import pytest
 
-from indirect_rlvr.rewards.terms import accuracy, format_term, length, repetition
+from indirect_rlvr.rewards.terms import accuracy, distinct_ngrams, format_term, length, overlong, repetition
 from indirect_rlvr.types import Completion, Outcome, ProxyTask
 
 Write = Callable[..., Completion]
@@ -111,7 +112,30 @@ def test_repetition_is_the_share_of_n_grams_seen_before(
     assert repetition(n).score(task, Completion("x" if ids else "", ids)).value == pytest.approx(value)
 
 
+def tuples(ids: list[int], n: int) -> int:
+    return len({tuple(ids[at : at + n]) for at in range(len(ids) - n + 1)})
+
+
+@pytest.mark.parametrize("n", range(1, 41))
+def test_distinct_n_grams_are_those_of_the_set_of_tuples(n: int) -> None:
+    rng = random.Random(n)
+    for vocabulary in ([7], [0, 1], [0, 2**32 - 1], [2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1], range(2**32)):
+        for count in (n, n + 1, 2 * n + 3, 300):
+            ids = rng.choices(vocabulary, k=count)
+            assert distinct_ngrams(ids, n) == tuples(ids, n)
+            again = [*ids, *ids[: len(ids) // 2], *ids]
+            assert distinct_ngrams(again, n) == tuples(again, n)
+
+
+def test_two_n_grams_that_share_a_hash_are_two() -> None:
+    """The hash multiplies by an odd number modulo 2⁶⁴, so that its inverse says which pair of ids follows (0, 0)."""
+    for step in (1, 2, 3):
+        high, low = divmod(step * pow(0x9E3779B97F4A7C15, -1, 2**64) % 2**64, 2**32)
+        ids = [0, 0, high, low, 0, 0]
+        assert distinct_ngrams(ids, 2) == tuples(ids, 2) == 4
+
+
 def test_core_terms_can_be_pickled(task: ProxyTask, written: Write) -> None:
-    for term in (accuracy("plus-0.8"), format_term(), length(64), repetition(3)):
+    for term in (accuracy("plus-0.8"), format_term(), length(64), repetition(3), overlong(20, 10)):
         again = pickle.loads(pickle.dumps(term))
         assert again.score(task, written("B")) == term.score(task, written("B"))

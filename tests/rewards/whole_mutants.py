@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from indirect_rlvr.rewards import groups
 from indirect_rlvr.rewards.composite import Composite
+from indirect_rlvr.rewards.parsing import last_answer, parse_answer
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.types import Completion, Outcome, ProxyTask
 
@@ -171,5 +173,91 @@ def equal_lengths_divide_by_zero(task: ProxyTask, group: Sequence[Completion]) -
     return [Outcome(min(0.0, 0.5 - (n - min(lengths)) / (max(lengths) - min(lengths)))) for n in lengths]
 
 
-GROUP_TERMS = (one_value_for_the_group, the_place_in_the_group_counts, short_wrong_answers_are_paid,
-               long_wrong_answers_are_paid, equal_lengths_divide_by_zero)  # fmt: skip
+def right_answers_are_paid_for_length(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    found = groups.relative_length().score(task, group)
+    right = [completion.finished and parse_answer(completion.text, task.labels) == task.answer for completion in group]
+    return [Outcome(-one.value if good else one.value) for one, good in zip(found, right, strict=True)]
+
+
+def relative_length_counts_characters(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    spelt = [replace(completion, token_ids=tuple(range(len(completion.text)))) for completion in group]
+    return list(groups.relative_length().score(task, spelt))
+
+
+LENGTH_TERMS = (one_value_for_the_group, the_place_in_the_group_counts, short_wrong_answers_are_paid,
+                long_wrong_answers_are_paid, equal_lengths_divide_by_zero, right_answers_are_paid_for_length,
+                relative_length_counts_characters)  # fmt: skip
+
+
+def copies_are_paid(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    """The overlap in place of the difference: a policy that says one thing only is paid for it."""
+    found = groups.diversity(3).score(task, group)
+    right = [completion.finished and parse_answer(completion.text, task.labels) == task.answer for completion in group]
+    return [replace(one, value=1 - one.value) if good else one for one, good in zip(found, right, strict=True)]
+
+
+def nonsense_is_paid_for_being_different(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    answered = [replace(one, text=f"<answer>{task.answer}</answer>" if one.text else "") for one in group]
+    return list(groups.diversity(3).score(task, answered))
+
+
+def a_rollout_is_compared_with_itself(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    found = groups.diversity(3).score(task, group)
+    return [replace(one, value=one.value * (len(group) - 1) / len(group)) for one in found]
+
+
+def texts_are_compared_and_not_tokens(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    spelt = [replace(one, token_ids=tuple(map(ord, one.text))) for one in group]
+    return list(groups.diversity(3).score(task, spelt))
+
+
+def wrong_rollouts_are_company(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    answered = [replace(one, text=f"<answer>{task.answer}</answer>" if one.text else "") for one in group]
+    among_all = groups.diversity(3).score(task, answered)
+    right = [completion.finished and parse_answer(completion.text, task.labels) == task.answer for completion in group]
+    return [one if good else Outcome(0.0) for one, good in zip(among_all, right, strict=True)]
+
+
+def a_single_right_rollout_earns_all(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+    found = groups.diversity(3).score(task, group)
+    return [Outcome(1.0) if one.status == "not_applicable" else one for one in found]
+
+
+DIVERSITY_TERMS = (copies_are_paid, nonsense_is_paid_for_being_different, a_rollout_is_compared_with_itself,
+                   texts_are_compared_and_not_tokens, wrong_rollouts_are_company,
+                   a_single_right_rollout_earns_all)  # fmt: skip
+
+
+def the_label_keeps_its_brackets(text: str) -> str | None:
+    """What is between the tags is handed on without the outer pair of brackets, so that ((B)) takes two readings."""
+    answer = (last_answer(text) or "").strip()
+    inner = answer[1:-1] if answer[:1] == "(" else answer
+    return inner or None
+
+
+def the_place_counted_from_nought_comes_back(text: str) -> str | None:
+    found = parse_answer(text, "ABCDE")
+    return found and str("ABCDE".index(found))
+
+
+def only_sentences_are_read(text: str) -> str | None:
+    return parse_answer(text, "ABCDE") if " " in (last_answer(text) or "") else None
+
+
+def the_second_reading_differs(text: str) -> str | None:
+    _READ.append(text)
+    return parse_answer(text, "ABCDE") if _READ.count(text) % 2 else None
+
+
+def blank_lines_around_are_not_forgiven(text: str) -> str | None:
+    return parse_answer(text, "ABCDE") if text == text.strip() else None
+
+
+def a_parser_that_expects_an_answer(text: str) -> str | None:
+    return text.split("<answer>")[1].partition("</answer>")[0].strip()[0]
+
+
+_READ: list[str] = []
+PARSERS = (the_label_keeps_its_brackets, the_place_counted_from_nought_comes_back, only_sentences_are_read,
+           the_second_reading_differs, blank_lines_around_are_not_forgiven,
+           a_parser_that_expects_an_answer)  # fmt: skip
