@@ -14,6 +14,7 @@ from pathlib import Path
 from indirect_rlvr import engine
 from indirect_rlvr.data import audit, negatives, proxy
 from indirect_rlvr.data import records as store
+from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.run import write_json
 from indirect_rlvr_geo.oracle import accuracy
 
@@ -21,7 +22,7 @@ SEPARATIONS_M = (200, 300, 400, 500, 700, 1000)
 
 
 def measure(folder: Path) -> list[dict[str, float]]:
-    """One row for each separation: tasks, oracle accuracy in degrees and in levels, accuracy of the most central pick."""
+    """One row for each separation: tasks, oracle accuracy in degrees and in levels, accuracy of the medoid."""
     rows = []
     for separation in SEPARATIONS_M:
         run, name = engine.prepare("geo", "default", [f"records.min_separation_m={separation}"], folder)
@@ -32,7 +33,7 @@ def measure(folder: Path) -> list[dict[str, float]]:
         limit = {"train": 1000, "test": 1000}
         tasks = proxy.make_tasks(run.domain, sets, records, queries_per_set=5, limit=limit, seed=0)
         held_out = [task for task in tasks if task.split == "test"]
-        probes = {p["name"]: p for p in audit.audit(tasks, records, near, run.views, 0.001)["probes"]}
+        probes = {p["name"]: p for p in audit.audit(tasks, records, near, Looks(run.views), 0.001)["probes"]}
         rows.append(
             {
                 "min_separation_m": separation,
@@ -40,7 +41,7 @@ def measure(folder: Path) -> list[dict[str, float]]:
                 "records_without_a_set": dropped["no K neighbours"],
                 "oracle_degrees": accuracy(held_out, run.views),
                 "oracle_levels": accuracy(held_out, run.views, coarse=True),
-                "most_central": probes["most central"]["accuracy"],
+                "medoid": probes["medoid"]["accuracy"],
                 "learned_candidates_only": probes["learned"]["accuracy"],
             }
         )

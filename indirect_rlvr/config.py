@@ -5,9 +5,9 @@ Sections stand in pipeline order. Options of TRL pass through untouched in `[sft
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from indirect_rlvr.errors import ConfigError
 
@@ -18,6 +18,13 @@ class Section(BaseModel):
     """A table of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _ascending(band: tuple[float, float]) -> tuple[float, float]:
+    low, high = band
+    if not low <= high:
+        raise ValueError(f"expected low <= high, got {low:g} and {high:g}")
+    return band
 
 
 class Tasks(Section):
@@ -31,6 +38,10 @@ class Tasks(Section):
     """Held-out tasks at most."""
     queries_per_set: int = Field(2, ge=1)
     """How many members of one candidate set serve as its query, each in a task of its own."""
+    sampler: Literal["symmetric", "blocks", "ring"] = "symmetric"
+    """How sets are formed: without an anchor; the same in blocks of like nuisance; or around an anchor, which leaks."""
+    short: Literal["widen", "drop"] = "widen"
+    """A record without k − 1 neighbours in the smallest cell tries the next larger ones, or is dropped and counted."""
     audit_alpha: float = Field(0.001, gt=0, lt=1)
     """A probe that beats 1/k at this significance refuses the data set."""
 
@@ -107,6 +118,24 @@ class Reward(Section):
     """Size of the n-grams, in tokens, whose repetition is punished."""
 
 
+class Curriculum(Section):
+    """Which training tasks GRPO sees, in which order, and what takes the place of those that teach nothing."""
+
+    measure: Literal["cell", "spread", "similarity", "pass_rate"] = "cell"
+    """The measure of difficulty that `order` and `band` go by; `docs/curriculum.md` says what each one means."""
+    order: Literal["none", "easy-first", "hard-first"] = "none"
+    """How a pass over the tasks is ordered; "none" shuffles it."""
+    band: Annotated[tuple[float, float], AfterValidator(_ascending)] | None = None
+    """[low, high]: only tasks whose measure lies there, ends included, are trained on."""
+    answers: str = ""
+    """A file of rollouts or predictions on the training tasks, from which `pass_rate` is measured."""
+    refill: int = Field(0, ge=0)
+    """At most so many groups of a step are thrown away because their rewards are equal, and another task sampled in
+    the place of each; 0 leaves it off."""
+    tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Rewards of a group that differ by no more than this count as equal."""
+
+
 class Grpo(Section):
     """Group relative policy optimisation on the proxy task."""
 
@@ -120,6 +149,7 @@ class Grpo(Section):
     """A rollout is cut here."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
+    curriculum: Curriculum = Curriculum()
     trl: dict[str, Any] = {}
     """Any option of trl.GRPOConfig, passed through."""
 

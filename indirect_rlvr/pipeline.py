@@ -67,12 +67,15 @@ def tasks(run: Run) -> Counts:
     """Records → tasks.jsonl and audit.json: symmetric candidate sets, balanced answers, refused if a shortcut pays."""
     from indirect_rlvr.data import audit, negatives, proxy
     from indirect_rlvr.data import records as store
+    from indirect_rlvr.data.looks import Looks
     from indirect_rlvr.run import file_digest, write_json
 
     settings, seed = run.recipe.tasks, run.recipe.seed
     known = store.read(run.views / "records.jsonl")
-    near = run.domain.neighbourhood()
-    sets, dropped = negatives.form_sets(known, near, settings.k, seed)
+    near, looks = run.domain.neighbourhood(), Looks(run.views)
+    sets, dropped = negatives.form_sets(
+        known, near, settings.k, seed, sampler=settings.sampler, short=settings.short, looks=looks
+    )
     limit: dict[Split, int] = {"train": settings.train, "test": settings.test}
     made = proxy.make_tasks(run.domain, sets, known, queries_per_set=settings.queries_per_set, limit=limit, seed=seed)
     proxy.save(run.folder / "tasks.jsonl", made)

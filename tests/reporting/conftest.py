@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from indirect_rlvr.data import audit, proxy
+from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.evaluation.benchmark import Policy, conditions, evaluate
 from indirect_rlvr.run import digest, keyed_rng, write_json, write_jsonl
 from indirect_rlvr.types import (
@@ -51,7 +52,7 @@ def make_records(folder):
     records = []
     for number in range(2 * SETS * K):
         views = {
-            "ground": View("ground", "image", picture(folder, f"{number:04}-ground.png", (42, 168), number)),
+            "ground": View("ground", "image", picture(folder, f"{number:04}-ground.png", (42, 168), number + 777)),
             "overhead": View("overhead", "image", picture(folder, f"{number:04}-overhead.png", (84, 84), number)),
         }
         place = keyed_rng(0, "place", number)
@@ -156,7 +157,7 @@ def build(folder: Path) -> Path:
     tasks = make_tasks(records)
     near = Neighbourhood(position=lambda r: (r.facts["x"],), unit="m", nuisance=lambda r: r.facts["elevation"])
     proxy.save(folder / "tasks.jsonl", tasks)
-    write_json(folder / "audit.json", audit.audit(tasks, records, near, folder / "records", 0.001))
+    write_json(folder / "audit.json", audit.audit(tasks, records, near, Looks(folder / "records"), 0.001))
     write_json(folder / "results.json", make_results(folder, [task for task in tasks if task.split == "test"]))
     write_json(folder / "manifest.json", make_manifest())
     for stage in ("sft", "grpo-zero", "grpo"):
