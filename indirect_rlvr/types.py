@@ -64,7 +64,7 @@ class Neighbourhood:
 
     `keys` are facts that must be equal. `position` maps a record to a point of a Euclidean space whose distances are in
     `unit`, or with `metric="lon_lat_degrees"` to (longitude_degrees, latitude_degrees), and distances are metres along
-    the great circle. Members of a set lie in one cell of side `cells[level]`, smallest first (with the anchor ring, in a
+    the great circle. Members of a set lie in one cell of side `cells[level]`, smallest first (anchor rings: in a
     ball of that diameter), and are at least `r_min` apart, and records of different splits at least `buffer` apart.
     `rings` are further metrics. `nuisance` is a scalar that must not decide the answer. Records that agree on a fact of
     `match_keys`, or for which `matches` (symmetric) is true, show the same thing and never stand in one set. `about`

@@ -51,11 +51,11 @@ def make(tasks: Sequence[ProxyTask], cluster: Mapping[str, str]) -> list[Fold]:
     order = {name: keyed_rng(0, "fold", name).getrandbits(64) for name in sorted(set().union(*shown))}
     filed = [min(own, key=lambda name: order[name]) for own in shown]
     counts = Counter(filed)
-    sizes = [0] * min(FOLDS_PER_CANDIDATE * len(tasks[0].labels), len(counts))
+    sizes = [0.0] * min(FOLDS_PER_CANDIDATE * len(tasks[0].labels), len(counts))
     fold_of: dict[str, int] = {}
     for name in sorted(order, key=lambda name: (-counts[name], order[name])):
         fold_of[name] = int(np.argmin(sizes))
-        sizes[fold_of[name]] += counts[name]
+        sizes[fold_of[name]] += counts[name] + len(tasks) / len(order)  # clusters under which nothing is filed as well
     touched = np.zeros((len(tasks), len(sizes)), dtype=bool)
     for row, own in enumerate(shown):
         touched[row, [fold_of[name] for name in own]] = True

@@ -47,6 +47,7 @@ def test_every_task_is_asked_once_and_shares_no_cluster_with_what_was_learnt_fro
     assert sorted(row for _, asked in folds for row in asked.tolist()) == list(range(400))
     for learnt, asked in folds:
         assert 40 < len(asked) < 100
+        assert len(learnt) > 400 * (5 / 6) ** 3 - 60
         known = {cluster[name] for row in learnt.tolist() for name in tasks[row].candidate_records}
         for row in asked.tolist():
             assert not {cluster[name] for name in tasks[row].candidate_records} <= known
