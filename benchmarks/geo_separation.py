@@ -2,9 +2,9 @@
 
     python benchmarks/geo_separation.py benchmarks/results/geo_separation.json
 
-Records are those of the geo pack's default recipe; about two minutes on one thread. The default `min_separation_m` keeps the
-oracle above 95 of 100 held-out tasks, also at the resolution of the traces, and is half of an overhead view's half-width,
-so that two candidates never show nearly the same ground.
+Records are those of the geo pack's default recipe; about two minutes on one thread. The default `min_separation_m`
+keeps the oracle above 95 of 100 held-out tasks, also at the resolution of the traces, and is half of an overhead view's
+half-width, so that two candidates never show nearly the same ground.
 """
 
 import sys

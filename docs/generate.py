@@ -70,10 +70,12 @@ def recipe() -> str:
 def commands() -> str:
     """The help of every command, as the terminal shows it."""
     names = [command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+    groups = [(str(group.name), group.typer_instance) for group in cli.app.registered_groups]
+    inner = [(name, str(command.name)) for name, group in groups if group for command in group.registered_commands]
     codes = "Exit codes: 0 done, 1 unusable data or a failed run, 2 a wrong recipe, argument or pack, 130 interrupted."
     parts = ["# Commands", MADE, codes, _help()]
-    for name in names:
-        parts += [f"## `rlvr {name}`", _help(name)]
+    for path in [*((name,) for name in names), *inner]:
+        parts += [f"## `rlvr {' '.join(path)}`", _help(*path)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,7 +6,7 @@ A mistake of the user ends with its message alone on standard error and the exit
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -63,6 +63,10 @@ Overrides = Annotated[
 ]
 
 
+reward = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the reward of a domain.")
+app.add_typer(reward, name="reward")
+
+
 @app.callback()
 def rlvr(
     version: Annotated[
@@ -107,7 +111,7 @@ def run(
     name = _chosen(domain)
     prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name)
     if dry_run:
-        typer.echo(engine.plan(prepared, recipe_name))
+        typer.echo(engine.plan(prepared, recipe_name, first, last))
         return
     engine.execute(prepared, recipe_name, first, last, typer.echo)
 
@@ -161,6 +165,80 @@ def check(
     for result in results:
         typer.echo(f"{'✓' if result.ok else '✗'} {result.name}: {result.detail}")
     raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
+@reward.command("check")
+def reward_check(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="An installed domain.", autocompletion=_domain_names)],
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Tasks to score on.")] = 20,
+    recipe: RecipeName = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Score gold, wrong, empty and hostile completions of real tasks with every reward term.
+
+    \b
+    rlvr reward check template --rows 50
+    rlvr reward check geo --json
+    """
+    from indirect_rlvr.reporting.columns import columns
+    from indirect_rlvr.testing.rows import reward_table
+
+    found = reward_table(name, rows, recipe)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else columns(found))
+
+
+@app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; nothing in it is changed.")],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="Whose reward to take; the run's own where not given.")
+    ] = None,
+    overrides: Overrides = None,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="How many of the rollouts that moved most.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, whole texts included.")] = False,
+) -> None:
+    """Score saved rollouts again and show the old reward against the new one.
+
+    The new reward is that of the installed code, of the recipe and of --set.
+
+    \b
+    rlvr rescore runs/geo
+    rlvr rescore runs/geo --set reward.weights.length=0.5 --rows 20
+    rlvr rescore runs/geo --recipe my/recipe.toml --json
+    """
+    from indirect_rlvr.evaluation import rescore as again
+    from indirect_rlvr.reporting.rescored import table
+
+    found = again.rescore(folder, recipe, overrides or [], rows)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else table(found))
+
+
+@app.command()
+def export(
+    ecosystem: Annotated[Literal["verl", "ms-swift", "verifiers"], typer.Argument(help="For whom.")],
+    source: Annotated[str, typer.Argument(metavar="RUN_OR_DOMAIN", help="A run folder, or an installed domain.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, or an export to replace.")],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", help="Folder or hub id of the model to train, if a term counts tokens.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="A recipe of the domain; `default` where not given.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write tasks and reward as another trainer reads them: verl and EasyR1, ms-swift, or verifiers.
+
+    \b
+    rlvr export verl runs/geo --out exported/verl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
+    rlvr export ms-swift template --out exported/swift --set tasks.train=500
+    rlvr export verifiers template --out exported/verifiers
+    """
+    from indirect_rlvr.export import bundle, ms_swift, verifiers, verl
+
+    write = {"verl": verl.export, "ms-swift": ms_swift.export, "verifiers": verifiers.export}[ecosystem]
+    with bundle.source(source, recipe, overrides or []) as run:
+        counts = write(run, out, tokenizer)
+    typer.echo(f"made {out}: {counts.kept:,} {counts.unit}; docs/exports.md says how {ecosystem} reads it")
 
 
 @app.command()

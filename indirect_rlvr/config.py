@@ -73,12 +73,12 @@ class Prime(Section):
 
     seed: int = Field(0, ge=0)
     """Everything random in priming; apart from the run's seed, as a pretrained checkpoint is."""
-    steps: int = Field(4000, ge=1)
+    steps: int = Field(1900, ge=1)
     """Optimizer steps."""
-    batch: int = Field(48, ge=1)
+    batch: int = Field(32, ge=1)
     """Examples per step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Peak rate of the cosine schedule."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Peak rate, after a linear warm-up and before a linear decay."""
 
 
 class Model(Section):
@@ -112,6 +112,8 @@ class Reward(Section):
     """Values of right and wrong: {0, 1} (released code), {-1, +1} (ICML text), {-0.8, +1} (ICLR text)."""
     weights: dict[str, float] = {"accuracy": 1.0, "format": 0.5, "length": 0.1, "repetition": 0.1}
     """λ of each term that counts; the published values are not known, these are ours."""
+    gates: dict[str, str] = {}
+    """A term, and the term that must reach its high first: { accuracy = "format" } pays no answer out of format."""
     length_limit: int = Field(1024, ge=1)
     """Tokens at which the length term reaches its lower end and stays there."""
     repetition_ngram: int = Field(6, ge=1)
@@ -147,6 +149,8 @@ class Grpo(Section):
     """G: rollouts per task."""
     max_completion_tokens: int = Field(256, ge=8)
     """A rollout is cut here."""
+    reward_errors_allowed: int = Field(0, ge=0)
+    """Broken outcomes of reward terms, each counted and logged at the term's lowest value, before the run stops."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
     curriculum: Curriculum = Curriculum()

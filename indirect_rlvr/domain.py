@@ -21,6 +21,7 @@ from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.errors import DomainError
 from indirect_rlvr.types import (
     Benchmark,
+    GroupTerm,
     Neighbourhood,
     Primer,
     Prompt,
@@ -144,7 +145,7 @@ class Domain:
         with self._blame("check_facts", task.id):
             return self._hook.check_facts(settings=self.settings, task=task, text=text)  # type: ignore[no-any-return]
 
-    def rewards(self) -> list[Term]:
+    def rewards(self) -> list[Term | GroupTerm]:
         """The domain's own reward terms."""
         with self._blame("rewards"):
             return _collected("reward term", self.name, self._hook.rewards(settings=self.settings))

@@ -23,6 +23,8 @@ def prepare(domain: str, recipe: str, overrides: list[str], out: Path) -> tuple[
 
     Raises ConfigError or DomainError that say what is known.
     """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"`{out}` is a file, not a folder; choose another with --out")
     path = recipe_path(domain, recipe)
     resolved = load_recipe(path, overrides)
     if resolved.domain != domain:
@@ -40,9 +42,7 @@ def execute(
     """
     plan = stages(run.recipe)
     names = [stage.name for stage in plan]
-    start, end = _index(names, first, 0), _index(names, last, len(names) - 1)
-    if start > end:
-        raise ConfigError(f"--from {first} comes after --until {last}; the stages in order: {', '.join(names)}")
+    start, end = _bounds(names, first, last)
     _set_up_process(run.recipe.threads)
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
@@ -120,12 +120,14 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
     return f"out of date: {', '.join(changed) or 'the list of stages'} changed"
 
 
-def plan(run: Run, recipe_name: str) -> str:
+def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None) -> str:
     """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens."""
+    wanted = stages(run.recipe)
+    _, end = _bounds([stage.name for stage in wanted], first, last)
     path = run.folder / MANIFEST
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name) if path.exists() else {"stages": {}}
     lines = [tomli_w.dumps(_without_none(run.recipe.model_dump())), "stages:"]
-    for stage in stages(run.recipe):
+    for stage in wanted[: end + 1]:
         why = reason(run, manifest, stage)
         lines.append(f"  {stage.name:10} {'skip: finished' if why is None else 'run: ' + why:32} {stage.help}")
     return "\n".join([*lines, "", "cost:", *(f"  {line}" for line in costs(run))])
@@ -144,6 +146,13 @@ def costs(run: Run) -> list[str]:
         f"evaluation: {len(run.models()) * per_row:,} completions of proxy tasks, "
         f"and {2 * recipe.evaluation.targets:,} for each target task",
     ]
+
+
+def _bounds(names: list[str], first: str | None, last: str | None) -> tuple[int, int]:
+    start, end = _index(names, first, 0), _index(names, last, len(names) - 1)
+    if start > end:
+        raise ConfigError(f"--from {first} comes after --until {last}; the stages in order: {', '.join(names)}")
+    return start, end
 
 
 def _index(names: list[str], name: str | None, default: int) -> int:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.types import (
     Benchmark,
+    GroupTerm,
     Neighbourhood,
     Primer,
     Prompt,
@@ -134,7 +135,7 @@ def check_facts(settings: BaseModel, task: ProxyTask, text: str) -> Sequence[Ver
 
 
 @hookspec
-def rewards(settings: BaseModel) -> list[Term]:
+def rewards(settings: BaseModel) -> list[Term | GroupTerm]:
     """Stage GRPO: terms of the domain's own, beside the core's accuracy, format, length and repetition. The recipe's
     `[reward.weights]` names the terms that count. Collected: two terms of one name are an error.
 

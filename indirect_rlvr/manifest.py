@@ -52,7 +52,7 @@ def describe(manifest: dict[str, Any], recipe: Recipe, recipe_name: str, pack: s
         packages=_versions((*PACKAGES, pack)),
         hardware={
             "machine": platform.machine(), "system": platform.system(), "python": platform.python_version(),
-            "processors": os.cpu_count(), "threads": recipe.threads, "processor": _processor(),
+            "processors": os.cpu_count(), "threads": recipe.threads, "processor": processor(),
         },
         state="running",
         started=manifest.get("started", _now()),
@@ -99,7 +99,8 @@ def _versions(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The model name of this machine's processor, "" where it cannot be told."""
     if sys.platform != "linux":
         return platform.processor()
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -85,7 +85,7 @@ def tasks(run: Run) -> Counts:
     run.notes["neighbourhood"] = near.about
     run.artefacts["tasks"] = {
         "sha256": file_digest(run.folder / "tasks.jsonl"),
-        "neighbourhood": {"keys": near.keys, "cells": near.cells, "r_min": near.r_min, "buffer": near.buffer, "unit": near.unit},
+        "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit")},
     }
     return Counts(len(made), "tasks", dropped)
 
@@ -99,7 +99,8 @@ def scaffold(run: Run) -> Counts:
     write_jsonl(run.folder / "sft.jsonl", rows)
     share = writer.right_share(rows)
     run.notes["scaffold"] = (
-        f"{len(rows):,} traces; {share:.1%} end in the true answer, and chance is {1 / run.recipe.tasks.k:.1%}."
+        f"{len(rows):,} traces; {share:.1%} end in the true answer, and chance is {1 / run.recipe.tasks.k:.1%}; "
+        f"{writer.repaired_share(rows):.1%} had a false sentence cut out."
     )
     run.artefacts["scaffold"] = {"sha256": file_digest(run.folder / "sft.jsonl"), "right_share": share}
     return counts
@@ -140,7 +141,7 @@ def grpo(run: Run) -> Counts:
 def evaluate(run: Run) -> Counts:
     """All rows on held-out tasks with their controls, and the target tasks → evaluation/ and results.json."""
     from indirect_rlvr.data import records as store
-    from indirect_rlvr.evaluation import benchmark
+    from indirect_rlvr.evaluation import benchmark, claims
     from indirect_rlvr.run import write_json
     from indirect_rlvr.training.policies import policy
 
@@ -151,6 +152,8 @@ def evaluate(run: Run) -> Counts:
     targets = run.domain.benchmarks(held_out, wanted.targets, seed) if wanted.targets else []
     policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
     results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
+    for model in run.models():
+        claims.write(run.domain.check_facts, tasks, run.folder / "evaluation" / model / f"{benchmark.PROXY}.jsonl")
     write_json(run.folder / "results.json", results)
     return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")
 

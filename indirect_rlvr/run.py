@@ -20,7 +20,7 @@ from indirect_rlvr.errors import DataError, RunError
 
 MANIFEST = "manifest.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
-"""Errors of the disk, not of ours: full, over a quota or a limit, read-only, not permitted, a file where a folder goes."""
+"""Errors of the disk, not of ours: full, over a quota or limit, read-only, not permitted, a file for a folder."""
 
 
 def keyed_rng(seed: int, *key: object) -> Random:
@@ -35,13 +35,12 @@ def digest(value: object) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's file names and bytes, in hexadecimal."""
-    whole = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
-        with file.open("rb") as stream:
-            whole.update(hashlib.file_digest(stream, "sha256").digest())
-    return whole.hexdigest()
+    """SHA-256 of a file's bytes in hexadecimal; of a folder: of its file names and their digests, in order of name."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return digest([[file.relative_to(path).as_posix(), file_digest(file)] for file in files])
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Literal
 
 Scalar = str | int | float | bool
 Split = Literal["train", "test"]
+Status = Literal["supported", "contradicted", "unverifiable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +171,28 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupTerm:
+    """A pure, named function of one task and the G completions of its group: one Outcome each, in order, with values
+    in [low, high]. It is a type of its own because a `Term` must not see the neighbours of a completion."""
+
+    name: str
+    low: float
+    high: float
+    score: Callable[[ProxyTask, Sequence[Completion]], Sequence[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """A claim found in a trace, and what the metadata says of it."""
+    """A claim found in a trace, and what the metadata says of it.
+
+    `kind` is the type of the claim and `span` its place in the text, where the domain knows them.
+    """
 
     claim: str
-    status: Literal["supported", "contradicted", "unverifiable"]
+    status: Status
     evidence: str
+    kind: str = ""
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

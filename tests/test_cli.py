@@ -1,5 +1,6 @@
 """The command line: mistakes end in one message and an exit code, and every command teaches by example."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner, Result
 from indirect_rlvr import cli, engine
 from indirect_rlvr.config import Recipe
 
-COMMANDS = ("run", "report", "domains", "check", "prime", "new")
+COMMANDS = ("run", "report", "domains", "check", "rescore", "export", "prime", "new", "reward check")
 
 
 def rlvr(*arguments: str) -> Result:
@@ -59,7 +60,7 @@ def test_an_unknown_option_is_refused() -> None:
 def test_a_folder_that_is_no_run_has_no_report(tmp_path: Path) -> None:
     result = rlvr("report", str(tmp_path))
     assert result.exit_code == 1
-    assert result.stderr.startswith("rlvr: cannot read `")
+    assert "holds no run" in result.stderr
 
 
 def test_a_mistake_inside_a_hook_names_the_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -94,15 +95,39 @@ def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> No
     assert "exists already" in rlvr("new", "clinic", str(tmp_path / "there")).stderr
 
 
+def test_a_folder_that_is_no_run_has_nothing_to_score_again(tmp_path: Path) -> None:
+    result = rlvr("rescore", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("rlvr: cannot read `")
+
+
+def test_an_unknown_ecosystem_lists_the_known(tmp_path: Path) -> None:
+    result = rlvr("export", "openrlhf", "template", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert all(name in result.stderr for name in ("'verl'", "'ms-swift'", "'verifiers'"))
+
+
+def test_an_export_needs_a_run_or_a_domain(tmp_path: Path) -> None:
+    result = rlvr("export", "verl", "runs/gone", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert result.stderr == "rlvr: unknown domain `runs/gone`; installed domains: geo, template\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_shows_an_example(command: str) -> None:
-    result = rlvr(command, "--help")
+    result = rlvr(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"  rlvr {command}" in result.stdout
 
 
 def test_the_commands_are_the_ones_tested() -> None:
-    assert sorted(command.callback.__name__ for command in cli.app.registered_commands) == sorted(COMMANDS)
+    alone = [command.callback.__name__ for command in cli.app.registered_commands]
+    grouped = [
+        f"{group.name} {command.name}"
+        for group in cli.app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ]
+    assert sorted(alone + grouped) == sorted(COMMANDS)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
@@ -131,6 +156,29 @@ def test_data_stages_run_alone_and_are_skipped_the_second_time(tmp_path: Path) -
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "tasks kept" in first.stdout
     assert second.stdout.count("finished before, skipped") == 2
+
+
+def test_a_run_is_exported_and_an_export_replaced_and_nothing_else(tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    small = ("--set", "records.patients=40", "--set", "tasks.train=8", "--set", "tasks.test=8")
+    assert rlvr("run", "--domain", "template", "--until", "tasks", "--out", str(run), *small).exit_code == 0
+    for _ in range(2):
+        result = rlvr("export", "ms-swift", str(run), "--out", str(out))
+        assert result.exit_code == 0
+        assert result.stdout == f"made {out}: 16 tasks; docs/exports.md says how ms-swift reads it\n"
+    assert (out / "plugin.py").is_file()
+    refused = rlvr("export", "verl", str(run), "--out", str(run))
+    assert (refused.exit_code, (run / "tasks.jsonl").is_file()) == (1, True)
+    refused = rlvr("rescore", str(run))
+    assert "holds no rollouts to score again" in refused.stderr
+
+
+def test_the_reward_of_a_domain_is_checked_on_its_tasks() -> None:
+    result = rlvr("reward", "check", "template", "--rows", "4")
+    assert result.exit_code == 0
+    assert all(term in result.stdout for term in ("accuracy", "format", "grounded"))
+    rows = json.loads(rlvr("reward", "check", "template", "--rows", "4", "--json").stdout)
+    assert len(rows) + 1 == len(result.stdout.splitlines())
 
 
 def test_domains_lists_hooks_and_recipes() -> None:

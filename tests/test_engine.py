@@ -10,6 +10,7 @@ import pytest
 from indirect_rlvr import engine
 from indirect_rlvr.errors import ConfigError, DataError, DomainError, RunError
 from indirect_rlvr.pipeline import STAGES, Run, stages
+from indirect_rlvr.training import base
 
 SMALL = ["records.patients=40", "tasks.train=20", "tasks.test=20"]
 
@@ -47,6 +48,26 @@ def test_a_recipe_of_another_domain_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_recipe_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(DomainError, match="has no recipe `huge`; it has: default"):
         engine.prepare("template", "huge", [], tmp_path)
+
+
+def test_a_file_as_run_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is a file, not a folder; choose another with --out"):
+        run(tmp_path / "notes.txt")
+
+
+def test_a_dry_run_refuses_an_unknown_stage_too(tmp_path: Path) -> None:
+    prepared, name = engine.prepare("template", "default", [], tmp_path / "run")
+    with pytest.raises(ConfigError, match="unknown stage `sftt`"):
+        engine.plan(prepared, name, None, "sftt")
+
+
+def test_priming_never_replaces_what_is_not_a_primed_model(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
+    prepared, _ = engine.prepare("template", "default", ["model.prime.steps=1"], tmp_path)
+    with pytest.raises(RunError, match="holds no primed model; choose another folder with --out"):
+        base.make(prepared.recipe, base.skills(prepared.domain), tmp_path)
+    assert (tmp_path / "thesis.tex").exists()
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
@@ -185,7 +206,8 @@ def test_a_full_disk_is_one_message_and_finished_stages_stay(tmp_path: Path) -> 
     )
     arguments = ["run", "--domain", "template", "--out", str(tmp_path / "run"), "--until", "tasks"]
     overrides = [part for setting in SMALL for part in ("--set", setting)]
-    done = subprocess.run([sys.executable, "-c", code, *arguments, *overrides], capture_output=True, text=True)
+    command = [sys.executable, "-B", "-c", code, *arguments, *overrides]  # -B: the limit would cut bytecode short too
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "cannot write" in done.stderr
     assert "free space" in done.stderr

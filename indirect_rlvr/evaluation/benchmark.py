@@ -136,7 +136,8 @@ def _row(model: str, asked: Asked, scores: Mapping[str, list[Score]], first: lis
 
 
 def _brief(summary: Summary) -> dict[str, Any]:
-    return {"accuracy": summary.accuracy, "ci95": list(summary.ci95), "n": summary.n}
+    found = {"accuracy": summary.accuracy, "ci95": list(summary.ci95), "n": summary.n}
+    return found | {"answered": plain(summary.answered)}
 
 
 def _line(name: str, answer: Completion, mark: str) -> dict[str, Any]:

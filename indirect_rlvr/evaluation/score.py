@@ -52,8 +52,20 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Accuracy among the items that got a usable answer: what is left when a broken format is set aside."""
+
+    accuracy: float
+    ci95: tuple[float, float]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """A set of scores as metrics; rates are in [0, 1], `ci95` is clustered (`stats.accuracy_interval`)."""
+    """A set of scores as metrics; rates are in [0, 1], `ci95` is clustered (`stats.accuracy_interval`).
+
+    `accuracy` counts an item without a usable answer as wrong; `answered` leaves it out, None where none is left.
+    """
 
     accuracy: float
     ci95: tuple[float, float]
@@ -64,6 +76,7 @@ class Summary:
     unparsable: int
     unfinished: int
     answer_histogram: Mapping[str, int]
+    answered: Answered | None
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -113,7 +126,16 @@ def summarise(items: Sequence[Item], scores: Sequence[Score]) -> Summary:
         unparsable=chosen[NONE],
         unfinished=sum(not score.finished for score in scores),
         answer_histogram={label: chosen[label] for label in (*labels, NONE)},
+        answered=_answered([score for score in scores if score.answer is not None]),
     )
+
+
+def _answered(scores: Sequence[Score]) -> Answered | None:
+    if not scores:
+        return None
+    right = [score.correct for score in scores]
+    interval = accuracy_interval(right, [score.cluster for score in scores])
+    return Answered(sum(right) / len(right), interval, len(right))
 
 
 def _score(item: Item, prediction: Prediction) -> Score:

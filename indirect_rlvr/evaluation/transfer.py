@@ -69,7 +69,7 @@ def statement(first: Summary, last: Summary, proxy: Paired, targets: Sequence[di
     rose, fell = (sum(row["direction"] == way for row in targets) for way in ("rose", "fell"))
     asked = "target task" if len(targets) == 1 else "target tasks"
     return (
-        f"{said} Of {len(targets)} {asked} never seen in training, {rose} rose, {fell} fell "
+        f"{said} Of {len(targets)} {asked} that SFT and GRPO never asked, {rose} rose, {fell} fell "
         f"and {len(targets) - rose - fell} did not change measurably (a change has p < {ALPHA} and an interval without "
         "zero)."
     )

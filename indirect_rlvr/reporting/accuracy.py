@@ -42,7 +42,8 @@ def rows_section(contents: Contents) -> Html:
             f"The dashed line is chance, {percent(results['chance'])}. Intervals are clustered: tasks of one place do "
             "not count as independent. Format: completions with exactly one think and one answer part. Tokens: mean "
             "length of a completion. Without query: the same question with nothing to match, where only a shortcut can "
-            "beat chance. Reordered: the candidates in another order, where an honest policy does as well as before.",
+            "beat chance; no answer counts as wrong, and what is left among the answered stands below. Reordered: the "
+            "candidates in another order, where an honest policy does as well as before.",
             style="note",
         ),
     )
@@ -64,7 +65,7 @@ def targets_section(contents: Contents) -> Html:
         "targets",
         "The target tasks",
         said,
-        table(f"What was never trained on: {first} and {last} on the same questions", columns, body, "cards"),
+        table(f"What SFT and GRPO never asked: {first} and {last} on the same questions", columns, body, "cards"),
         paragraph(
             "p: exact McNemar test on the paired answers, not corrected for the number of target tasks. The interval "
             "of the change is clustered.",
@@ -106,7 +107,16 @@ def _control(control: Mapping[str, Any]) -> Html:
         {"class": "figure"},
         percent(control["accuracy"]),
         element("small", None, f" {interval(control['ci95'])}"),
+        element("small", None, _answered(control)),
     )
+
+
+def _answered(control: Mapping[str, Any]) -> str:
+    """Accuracy among the answered, where the format broke so often that the two differ."""
+    answered = control["answered"]
+    if answered is None or answered["n"] == control["n"]:
+        return ""
+    return f" {percent(answered['accuracy'])} of {answered['n']:,} answered"
 
 
 def _target_row(row: Mapping[str, Any], first: str, last: str) -> list[str]:

@@ -34,6 +34,7 @@ def read(run: Path) -> Contents:
 
     Raises DataError that names the file which is missing or broken.
     """
+    require_evaluated(run)
     results = read_json(run / "results.json")
     require(results, run / "results.json", "rows", "targets", "chance", "answer_key", "transfer")
     manifest = read_json(run / MANIFEST)
@@ -52,6 +53,17 @@ def read(run: Path) -> Contents:
         tasks=[task for task in proxy.read(run / "tasks.jsonl") if task.id in asked],
         predictions=predictions,
     )
+
+
+def require_evaluated(run: Path) -> None:
+    """Raises DataError that says what to do where `run` is no run, or one that is not evaluated yet."""
+    if not (run / MANIFEST).is_file():
+        raise DataError(f"`{run}` holds no run: there is no {MANIFEST}; name the folder that `rlvr run` wrote")
+    if not (run / "results.json").is_file():
+        done = ", ".join(read_json(run / MANIFEST).get("stages", {})) or "none"
+        raise DataError(
+            f"the run in `{run}` is not evaluated yet; its finished stages: {done}; give its `rlvr run` command again"
+        )
 
 
 def require(value: Any, path: Path, *keys: str) -> None:

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from indirect_rlvr.evaluation.score import Score, score_predictions
+from indirect_rlvr.reporting import claims
 from indirect_rlvr.reporting.blocks import folded, model_style, paragraph, section
 from indirect_rlvr.reporting.contents import Contents
 from indirect_rlvr.reporting.markup import Html, element, join
 from indirect_rlvr.reporting.pictures import show
 from indirect_rlvr.reporting.wording import number
-from indirect_rlvr.types import ProxyTask
+from indirect_rlvr.types import ProxyTask, Verdict
 
 RIGHT, WRONG = 2, 2
 """How many tasks are shown that the last row answered rightly and wrongly."""
 
 Scores = Mapping[str, Mapping[str, Score]]
+Checked = Mapping[str, claims.Verdicts]
 
 
 def examples_section(contents: Contents) -> Html:
@@ -21,6 +23,7 @@ def examples_section(contents: Contents) -> Html:
     models = list(contents.predictions)
     scores = {model: _scored(contents, model) for model in models}
     chosen = pick(contents.tasks, scores[models[0]], scores[models[-1]])
+    verdicts = {model: claims.read(contents.folder / "evaluation" / model) for model in models}
     return section(
         "examples",
         "Tasks and traces",
@@ -29,7 +32,7 @@ def examples_section(contents: Contents) -> Html:
             f"{models[0]} missed before others) and {WRONG} that it answered wrongly.",
             style="note",
         ),
-        *(_task(contents, task, scores) for task in chosen),
+        *(_task(contents, task, scores, verdicts) for task in chosen),
     )
 
 
@@ -44,7 +47,7 @@ def _scored(contents: Contents, model: str) -> dict[str, Score]:
     return {score.id: score for score in score_predictions(contents.tasks, contents.predictions[model].values())}
 
 
-def _task(contents: Contents, task: ProxyTask, scores: Scores) -> Html:
+def _task(contents: Contents, task: ProxyTask, scores: Scores, verdicts: Checked) -> Html:
     models = list(scores)
     records = contents.folder / "records"
     last = scores[models[-1]][task.id]
@@ -65,7 +68,10 @@ def _task(contents: Contents, task: ProxyTask, scores: Scores) -> Html:
         element("div", {"class": "queries"}, *queries),
         paragraph(task.question.text, style="question"),
         element("div", {"class": "candidates"}, *candidates),
-        *(_trace(contents, task, scores[model][task.id], model, models) for model in reversed(models)),
+        *(
+            _trace(contents, scores[model][task.id], model, models, verdicts[model].get(task.id, ()))
+            for model in reversed(models)
+        ),
     )
 
 
@@ -81,13 +87,14 @@ def _candidate(contents: Contents, task: ProxyTask, scores: Scores, label: str, 
     return element("figure", {"class": "candidate is-right" if right else "candidate"}, picture, caption)
 
 
-def _trace(contents: Contents, task: ProxyTask, score: Score, model: str, models: Sequence[str]) -> Html:
+def _trace(contents: Contents, score: Score, model: str, models: Sequence[str], verdicts: Sequence[Verdict]) -> Html:
     verdict = "right" if score.correct else "wrong"
     length = f"{number(score.tokens)} tokens" + ("" if score.finished else ", cut by the limit")
-    text = contents.predictions[model][task.id].text
+    text = contents.predictions[model][score.id].text or "(nothing)"
     return folded(
         f"{model}: {_answer(score)}, {verdict} ({length})",
-        element("pre", {"class": "trace", "dir": "ltr", "tabindex": 0}, text or "(nothing)"),
+        element("pre", {"class": "trace", "dir": "ltr", "tabindex": 0}, *claims.marked(text, verdicts)),
+        *claims.summary(verdicts),
         opened=model == models[-1],
         style=f"trace-of {model_style(model, models)}",
     )

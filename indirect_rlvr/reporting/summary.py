@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indirect_rlvr.reporting.contents import require
+from indirect_rlvr.reporting.contents import require, require_evaluated
 from indirect_rlvr.reporting.wording import interval, percent
 from indirect_rlvr.run import MANIFEST, read_json
 
@@ -14,6 +14,7 @@ def summary(run: Path) -> dict[str, Any]:
 
     Raises DataError that names the file which is missing or broken.
     """
+    require_evaluated(run)
     results = read_json(run / "results.json")
     require(results, run / "results.json", "rows", "targets")
     manifest = read_json(run / MANIFEST)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+LONGEST = 10_000
+"""Characters between answer tags that are read for a choice."""
 THINK = ("<think>", "</think>")
 ANSWER = ("<answer>", "</answer>")
 
@@ -91,10 +93,13 @@ def parse_choice(answer_text: str, labels: Sequence[str]) -> str | None:
     Three readings, tried in order: nothing but one label and filler ("**(b)**", "the answer is candidate B", "2" for
     the second of single-letter labels); a last sentence of that kind which says "answer" or "boxed", while no other
     label is called the answer; prose that names one label only, where a label belongs, and holds no negation. An
-    article "a" and a pronoun "I" are not labels. A label of several words is only read where it stands alone.
+    article "a" and a pronoun "I" are not labels. A label of several words is only read where it stands alone. More than
+    `LONGEST` characters are an essay, not an answer.
     """
     if answer_text.strip() in labels:
         return answer_text.strip()
+    if len(answer_text) > LONGEST:
+        return None
     words = _words(answer_text, labels)
     return _only_label(words) or _concluded(words) or _named_in_prose(words, labels)
 

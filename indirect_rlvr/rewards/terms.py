@@ -1,19 +1,28 @@
-"""The core's reward terms: accuracy, format, length and repetition.
+"""The core's reward terms for a choice between candidates: accuracy, format, length, overlong and repetition.
 
 Each is a pure function of (task, completion) that never raises on model text; a term that counts tokens is not
-applicable to a text that came without its token ids. All of them can be pickled.
+applicable to a text that came without its token ids. All of them can be pickled. Terms for answers that are no choice
+are in `values.py`, `regions.py` and `places.py`, those for the trace in `traces.py`.
 """
 
 import math
+from array import array
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
+from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
 
 Scale = Literal["zero-one", "plus-minus", "plus-0.8"]
 WRONG: dict[Scale, float] = {"zero-one": 0.0, "plus-minus": -1.0, "plus-0.8": -0.8}
 """What a wrong answer is worth in each published definition; a right one is worth 1."""
+
+_HASH = np.array([pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(1, 33)], dtype=np.uint64).view(np.int64)
+"""Odd multipliers: a polynomial hash modulo 2⁶⁴ of up to 32 token ids."""
 
 
 def accuracy(scale: Scale) -> Term:
@@ -40,6 +49,25 @@ def length(limit: int) -> Term:
     return Term("length", 0.0, 1.0, partial(_length, limit=limit))
 
 
+def overlong(limit: int, buffer: int) -> Term:
+    """ "overlong": 0 up to `limit` − `buffer` tokens, falling linearly to −1 at `limit`, −1 behind it.
+
+    The soft overlong punishment of DAPO (arXiv 2503.14476, equation 13): a penalty for coming close to the token limit,
+    right or wrong; a cut completion earns the −1 of `limit`. Raises ConfigError unless 0 < buffer ≤ limit.
+    """
+    if not 0 < buffer <= limit:
+        raise ConfigError(f"the overlong term has limit {limit} and buffer {buffer}; expected 0 < buffer <= limit")
+    return Term("overlong", -1.0, 0.0, partial(_overlong, limit=limit, buffer=buffer))
+
+
+def gated(term: Term, gate: Term) -> Term:
+    """`term` under its own name, but worth its low where `gate` is below its own high: "format before accuracy".
+
+    A gate that does not apply is open. A closed gate does not make a term that does not apply count.
+    """
+    return Term(term.name, term.low, term.high, partial(_gated, term=term, gate=gate))
+
+
 def repetition(n: int) -> Term:
     """ "repetition": −(1 − distinct / all) over the n-grams of the token ids; 0 for fewer than `n` tokens."""
     return Term("repetition", -1.0, 0.0, partial(_repetition, n=n))
@@ -64,6 +92,21 @@ def _length(task: ProxyTask, completion: Completion, limit: int) -> Outcome:
     return Outcome((1 + math.cos(math.pi * min(len(completion.token_ids), limit) / limit)) / 2)
 
 
+def _overlong(task: ProxyTask, completion: Completion, limit: int, buffer: int) -> Outcome:
+    count = len(completion.token_ids)
+    if completion.text and not count:
+        return Outcome(0.0, "not_applicable")
+    over = count - (limit - buffer) if completion.finished else buffer
+    return Outcome(-min(max(over, 0), buffer) / buffer)
+
+
+def _gated(task: ProxyTask, completion: Completion, term: Term, gate: Term) -> Outcome:
+    found, opened = term.score(task, completion), gate.score(task, completion)
+    if found.status == "not_applicable" or opened.status == "not_applicable" or opened.value >= gate.high:
+        return found
+    return Outcome(term.low, found.status)
+
+
 def _repetition(task: ProxyTask, completion: Completion, n: int) -> Outcome:
     ids = completion.token_ids
     if completion.text and not ids:
@@ -71,5 +114,23 @@ def _repetition(task: ProxyTask, completion: Completion, n: int) -> Outcome:
     total = len(ids) - n + 1
     if total < 1:
         return Outcome(0.0)
-    distinct = len(set(zip(*(ids[start:] for start in range(n)), strict=False)))
-    return Outcome(distinct / total - 1)
+    return Outcome(distinct_ngrams(ids, n) / total - 1)
+
+
+def distinct_ngrams(ids: Sequence[int], n: int) -> int:
+    """How many different n-grams the at least `n` token ids (0 to 2³² − 1) have, exactly.
+
+    n-grams are hashed and sorted; neighbours of one hash are compared id by id, and should two different n-grams ever
+    share a hash, the set of tuples is counted instead.
+    """
+    if n <= len(_HASH):
+        tokens = np.frombuffer(array("I", ids), dtype=np.uintc).astype(np.int64)
+        grams = np.ndarray((len(tokens) - n + 1, n), np.int64, tokens, strides=tokens.strides * 2)
+        hashes = grams @ _HASH[:n]
+        order = hashes.argsort()
+        ranked = hashes.take(order)
+        (repeated,) = (ranked[1:] == ranked[:-1]).nonzero()
+        one, next_one = order.take(repeated), order.take(repeated + 1)
+        if (grams.take(one, axis=0) == grams.take(next_one, axis=0)).all():
+            return len(grams) - len(repeated)
+    return len(set(zip(*(ids[start:] for start in range(n)), strict=False)))

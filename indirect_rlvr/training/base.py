@@ -7,8 +7,8 @@ from typing import Any
 
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
-from indirect_rlvr.errors import DomainError
-from indirect_rlvr.run import digest, file_digest, fresh_folder, plain, read_json, write_json
+from indirect_rlvr.errors import DomainError, RunError
+from indirect_rlvr.run import digest, fresh_folder, plain, read_json, write_json
 from indirect_rlvr.types import Primer
 
 REFERENCE = "reference.json"
@@ -30,7 +30,7 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
         for file in source.iterdir():
             shutil.copyfile(file, folder / file.name)
     facts = read_json(source / PRIMING)
-    return str(facts["about"]), facts | {"path": "primed", "weights_sha256": file_digest(out / "model.safetensors")}
+    return str(facts["about"]), facts | {"path": "primed"}
 
 
 def resolve(folder: Path) -> Path | str:
@@ -69,8 +69,14 @@ def skills(domain: Domain) -> Primer:
 
 
 def make(recipe: Recipe, primer: Primer, folder: Path) -> None:
-    """Prime a tiny model from nothing into `folder`."""
+    """Prime a tiny model from nothing into `folder`.
+
+    Raises RunError, before anything is trained, where that would replace something that is not a primed model.
+    """
     from indirect_rlvr.training.prime import prime
+
+    if folder.exists() and not (folder.is_dir() and ((folder / PRIMING).exists() or not any(folder.iterdir()))):
+        raise RunError(f"`{folder}` exists and holds no primed model; choose another folder with --out")
 
     with fresh_folder(folder) as fresh:
         facts = prime(recipe.model.tiny, recipe.model.prime, primer, fresh)

@@ -57,7 +57,8 @@ def train(
         policy = models.load_for_training(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
-        rewards, _ = trl_rewards(composite, {task.id: task for task in tasks}, models.end_token_ids(policy))
+        by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
+        rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl")
         trainer = RecordingTrainer(
             model=policy.model,
@@ -114,7 +115,7 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
         "num_generations": settings.group_size,
         "max_completion_length": settings.max_completion_tokens,
         "steps_per_generation": cut["gradient_accumulation_steps"],
-        "reward_weights": list(composite.weights),
+        "reward_weights": [*composite.weights, *composite.group_weights],
     }
     if settings.curriculum.order != "none":
         ours["shuffle_dataset"] = False

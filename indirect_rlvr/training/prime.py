@@ -6,14 +6,16 @@ Plain PyTorch, one thread's worth of work, loss on completion tokens only. What 
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from indirect_rlvr import manifest
 from indirect_rlvr.config import Prime, Tiny
+from indirect_rlvr.run import file_digest
 from indirect_rlvr.training.tiny import END, ImageOnlyProcessor, build_tiny, save_tiny
 from indirect_rlvr.types import Primer, PrimerExample
 
@@ -24,8 +26,10 @@ FIRST = 20  # losses reported, for a test to replay
 IGNORE = -100  # label of tokens without loss
 
 
-def prime(tiny: Tiny, settings: Prime, primer: Primer, folder: str | Path) -> dict[str, Any]:
+def prime(tiny: Tiny, settings: Prime, primer: Primer, folder: Path, stop: int | None = None) -> dict[str, Any]:
     """Build a tiny model, train it on `settings.steps` batches of primer examples and save it into `folder`.
+
+    `stop` ends after so many steps of the same schedule, for a test to replay them.
 
     Returns JSON facts: parameters, examples, minutes, the losses of the first steps and the mean of the last. The
     weights are a function of settings and primer, on one thread and one kind of processor.
@@ -36,7 +40,7 @@ def prime(tiny: Tiny, settings: Prime, primer: Primer, folder: str | Path) -> di
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
     losses: list[float] = []
     model.train()
-    for step in (bar := tqdm(range(settings.steps), desc="prime", unit="step")):
+    for step in (bar := tqdm(range(stop or settings.steps), desc="prime", unit="step")):
         start = step * settings.batch
         examples = [primer.example(settings.seed, index) for index in range(start, start + settings.batch)]
         losses.append(train_step(model, processor, examples))
@@ -48,10 +52,13 @@ def prime(tiny: Tiny, settings: Prime, primer: Primer, folder: str | Path) -> di
     save_tiny(model, processor, folder)
     return {
         "parameters": model.num_parameters(),
-        "examples": settings.steps * settings.batch,
+        "examples": len(losses) * settings.batch,
         "minutes": round((time.monotonic() - began) / 60, 1),
         "first_losses": losses[:FIRST],
         "last_loss": sum(losses[-FIRST:]) / len(losses[-FIRST:]),
+        "weights_sha256": file_digest(folder / "model.safetensors"),
+        "processor": manifest.processor(),
+        "torch": torch.__version__,
     }
 
 
@@ -78,7 +85,7 @@ def encode(
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Model inputs of a micro-batch (right-padded) and labels that keep only the completions and their end token."""
     prompts = [
-        processor.apply_chat_template(list(example.messages), tokenize=False, add_generation_prompt=True)
+        processor.apply_chat_template(cast(Any, example.messages), tokenize=False, add_generation_prompt=True)
         for example in examples
     ]
     texts = [prompt + example.completion + END for prompt, example in zip(prompts, examples, strict=True)]

@@ -148,6 +148,7 @@ class RecordingTrainer(GRPOTrainer):
             "step": self.state.global_step + 1,
             "task_id": row["task_id"],
             "text": sample.completion[0]["content"],
+            "token_ids": sample.ids,
             "tokens": len(sample.ids),
             "finished": sample.ids[-1] in self.eos_token_ids,
             "terms": dict(zip(self.reward_func_names, map(_number, sample.terms), strict=True)),

@@ -53,7 +53,9 @@ class ImageOnlyProcessor(Qwen2_5_VLProcessor):
     transformers reads the parts of a processor off the signature of `__init__`, so leaving one out removes it.
     """
 
-    def __init__(self, image_processor: object, tokenizer: object, chat_template: str | None = None) -> None:
+    def __init__(
+        self, image_processor: object, tokenizer: PreTrainedTokenizerFast, chat_template: str | None = None
+    ) -> None:
         self.image_token, self.video_token = IMAGE, VIDEO
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE)
         self.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
@@ -92,11 +94,6 @@ def save_tiny(model: Qwen2_5_VLForConditionalGeneration, processor: ImageOnlyPro
     processor.save_pretrained(folder)
 
 
-def vision_token_ids(processor: Qwen2_5_VLProcessor) -> list[int]:
-    """Tokens that a completion must never contain: each would ask for an image that is not there."""
-    return processor.tokenizer.convert_tokens_to_ids([VISION_START, VISION_END, "<|vision_pad|>", IMAGE, VIDEO])
-
-
 def build_tokenizer(lexicon: Sequence[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE in which every word of the lexicon is one token; padded on the left."""
     bpe = Tokenizer(models.BPE())
@@ -127,7 +124,7 @@ def build_tokenizer(lexicon: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def _model_config(settings: Tiny, tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
-    ids = dict(zip(SPECIAL, tokenizer.convert_tokens_to_ids(SPECIAL), strict=True))
+    ids = tokenizer.get_vocab()
     half_head = settings.hidden // settings.heads // 2
     plane = 3 * half_head // 8  # rotary frequencies for rows and as many for columns; the rest are for time
     return Qwen2_5_VLConfig(

@@ -111,7 +111,9 @@ def test_a_policy_that_reads_wins_and_falls_to_chance_without_the_query(tmp_path
     guess, read = found["rows"]
     assert (guess["model"], guess["accuracy"], read["accuracy"], found["chance"]) == ("row-0", 0.25, 1.0, 0.25)
     assert read["controls"]["no_query"]["accuracy"] == 0.25
-    assert read["controls"]["permuted"] == {"accuracy": 1.0, "ci95": read["controls"]["permuted"]["ci95"], "n": 16}
+    permuted = {name: read["controls"]["permuted"][name] for name in ("accuracy", "n")}
+    assert permuted == {"accuracy": 1.0, "n": 16}
+    assert read["controls"]["permuted"]["answered"]["n"] == 16
     assert read["mean_completion_tokens"] == 3.0 and read["format_rate"] == 1.0 and read["unparsable"] == 0
     assert guess["answer_histogram"] == {"A": 24, "B": 0, "C": 0, "D": 0, "none": 0}
     assert found["answer_key"] == {"A": 6, "B": 6, "C": 6, "D": 6}

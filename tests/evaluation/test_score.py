@@ -85,3 +85,17 @@ def test_a_summary_counts_everything():
     assert (summary.unparsable, summary.unfinished) == (1, 1)
     assert summary.answer_histogram == {"A": 1, "B": 2, "C": 0, "none": 1}
     assert 0 <= summary.ci95[0] < 0.5 < summary.ci95[1] <= 1
+
+
+def test_accuracy_among_the_answered_leaves_out_what_cannot_be_read():
+    items = [item(str(n)) for n in range(4)]
+    predictions = [said("0", full("B")), said("1", full("A")), said("2", "nothing"), said("3", "")]
+    summary = summarise(items, score_predictions(items, predictions))
+    assert summary.accuracy == 0.25
+    assert summary.answered is not None
+    assert (summary.answered.accuracy, summary.answered.n) == (0.5, 2)
+
+
+def test_nobody_answered_leaves_nothing_to_be_accurate_about():
+    items = [item("0")]
+    assert summarise(items, score_predictions(items, [said("0", "nothing")])).answered is None

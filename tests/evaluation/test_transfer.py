@@ -35,7 +35,7 @@ def test_the_statement_says_what_the_figures_say():
     ways = ["rose", "rose", "fell", "no measurable change"]
     said = statement(before, after, compare(first, last), [{"direction": way} for way in ways])
     assert said.startswith("Accuracy on held-out proxy tasks rose: 20.0 % before, 90.0 % after (+70.0 points, 95 % ")
-    assert "Of 4 target tasks never seen in training, 2 rose, 1 fell and 1 did not change measurably" in said
+    assert "Of 4 target tasks that SFT and GRPO never asked, 2 rose, 1 fell and 1 did not change measurably" in said
 
 
 def test_the_statement_does_not_call_nothing_a_gain():

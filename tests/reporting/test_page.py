@@ -66,12 +66,16 @@ def make_hostile(run, change):
     log.write_text("".join(json.dumps({**row, f"rewards/{HOSTILE}/mean": 0.5}) + "\n" for row in rows))
 
 
-@pytest.mark.parametrize(
-    "name", ["results.json", "manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"]
-)
+@pytest.mark.parametrize("name", ["manifest.json", "audit.json", "tasks.jsonl", "evaluation/base/proxy.jsonl"])
 def test_a_missing_file_is_named(run, name):
     (run / name).unlink()
     with pytest.raises(DataError, match=re.escape(name)):
+        html(run)
+
+
+def test_a_run_that_is_not_evaluated_yet_says_how_to_go_on(run):
+    (run / "results.json").unlink()
+    with pytest.raises(DataError, match=r"is not evaluated yet; its finished stages: .*; give its `rlvr run` command"):
         html(run)
 
 

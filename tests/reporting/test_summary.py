@@ -6,8 +6,8 @@ from indirect_rlvr.errors import DataError
 from indirect_rlvr.reporting.summary import summary, verdict
 
 
-def test_a_folder_without_results_names_the_file(tmp_path):
-    with pytest.raises(DataError, match=r"results\.json"):
+def test_a_folder_that_is_no_run_says_which_folder_to_name(tmp_path):
+    with pytest.raises(DataError, match=r"holds no run: there is no manifest\.json; name the folder that"):
         summary(tmp_path)
 
 
@@ -31,7 +31,7 @@ def test_the_summary_is_what_other_programs_rely_on(finished_run):
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
         assert {"answer_histogram", "unparsable"} <= row.keys()
         assert row["controls"].keys() == {"no_query", "permuted"}
-        assert all(control.keys() == {"accuracy", "ci95", "n"} for control in row["controls"].values())
+        assert all(control.keys() == {"accuracy", "ci95", "n", "answered"} for control in row["controls"].values())
     (target,) = found["targets"]
     assert {"name", "n", "base", "geo_r1", "p_value"} <= target.keys()
     assert found["seconds"] == {"records": 12.4, "tasks": 31.0, "sft": 140.2}

@@ -7,7 +7,9 @@ import pytest
 from indirect_rlvr.config import Reward
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite, build
-from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+from indirect_rlvr.rewards.groups import relative_length
+from indirect_rlvr.rewards.spread import spread
+from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 
 Write = Callable[..., Completion]
 
@@ -126,3 +128,59 @@ def test_the_description_says_what_counts() -> None:
     assert build(Reward(weights={"length": 0.1}, length_limit=64), []).describe() == [
         {"name": "length", "low": 0.0, "high": 1.0, "weight": 0.1, "parameters": {"limit": 64}}
     ]
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ({"accuracy": "beauty"}, "`reward.gates.accuracy` is `beauty`; expected another term that sees one completion"),
+        ({"accuracy": "accuracy"}, "`reward.gates.accuracy` is `accuracy`; expected another term"),
+        ({"beauty": "format"}, "`reward.gates` gates `beauty`, which is no term with a weight"),
+        ({"accuracy": "relative-length"}, "`reward.gates.accuracy` is `relative-length`; expected another term"),
+    ],
+)
+def test_an_impossible_gate_is_refused(gates: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(Reward(gates=gates), [relative_length()])
+
+
+GATED = Reward(accuracy="plus-minus", weights={"accuracy": 1.0}, gates={"accuracy": "format"})
+
+
+def test_accuracy_behind_the_format_counts_only_with_it(task: ProxyTask, written: Write) -> None:
+    reward = build(GATED, [])
+    assert reward.score(task, written("B")).total == 1.0
+    assert reward.score(task, Completion("<answer>B</answer>", (1,))).total == -1.0
+    (described,) = reward.describe()
+    assert described["parameters"]["gate"]["name"] == "format"  # type: ignore[index]
+    assert reward.version() == build(GATED, []).version()
+    assert reward.version() != build(Reward(accuracy="plus-minus", weights={"accuracy": 1.0}), []).version()
+
+
+def test_group_terms_count_in_a_group_and_not_alone(task: ProxyTask, written: Write) -> None:
+    weights = {"accuracy": 1.0, "relative-length": 2.0}
+    reward = build(Reward(weights=weights), [relative_length()])
+    group = [written("B", tokens=1), written("B", tokens=3)]
+    assert [score.total for score in reward.score_group(task, group)] == [2.0, 0.0]
+    assert [reward.score(task, one).total for one in group] == [1.0, 1.0]
+    assert [row["name"] for row in reward.describe()] == list(weights)
+
+
+def test_a_group_term_that_loses_a_rollout_is_named(task: ProxyTask, written: Write) -> None:
+    short = GroupTerm("short", 0.0, 1.0, lambda task, group: [Outcome(0.0)])
+    with pytest.raises(
+        RunError, match="group term `short` at task `set-3/q1` returned .*; expected one Outcome for each"
+    ):
+        Composite((), (), (short,), (1.0,)).score_group(task, [written("B")] * 2)
+
+
+def test_the_spread_shows_the_term_that_dominates(task: ProxyTask, written: Write) -> None:
+    reward = build(Reward(weights={"accuracy": 3.0, "format": 1.0}), [])
+    scores = [reward.score(task, one) for one in (written("B"), written("C"), Completion("<answer>?</answer>", (1,)))]
+    accuracy, form = spread(reward, scores)
+    assert (accuracy.scored, accuracy.unparsable, form.scored) == (2, 1, 3)
+    assert accuracy.mean == pytest.approx(1 / 3)
+    assert accuracy.std == pytest.approx(math.sqrt(2) / 3)
+    assert accuracy.weighted_std == pytest.approx(3 * accuracy.std)
+    assert (accuracy.share, form.share) == pytest.approx((0.75, 0.25))
+    assert spread(reward, [])[0].share == 0.0

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indirect_rlvr.rewards.parsing import has_format, last_answer, parse_answer, parse_choice, sections
+from indirect_rlvr.rewards.parsing import LONGEST, has_format, last_answer, parse_answer, parse_choice, sections
 
 LABELS = tuple("ABCDE")
 
@@ -67,6 +67,52 @@ NO_CHOICE = [
     "🅱",
     "[12, 40, 80, 96]",
     "<think>",
+    "Not A, not C",
+    "Neither A nor B",
+    "It is certainly not image D.",
+    "I would exclude A",
+    "B is wrong",
+    "Rather C than B",
+    "B instead of A",
+    "B, but it could be C",
+    "B, or maybe D",
+    "Possibly A, possibly B",
+    "A and B both match",
+    "I am not sure, B",
+    "B is unlikely",
+    "B cannot be excluded",
+    "C > B > A",
+    "A=B",
+    "\\boxed{A, B}",
+    "\\boxed{}",
+    "\\boxed{\\text{none}}",
+    "**A** or **B**",
+    "1 and 2",
+    "Images 1 and 3",
+    "Answer:",
+    "The answer is",
+    "The answer is unclear",
+    "BC",
+    "b2b",
+    "B1",
+    "G",
+    "image",
+    "candidate",
+    "???",
+    "-",
+    "null",
+    "undefined",
+    "True",
+    "six",
+    "50%",
+    "2 of 5",
+    "between B and C",
+    "from A to B",
+    "B vs. D",
+    "B vs D",
+    "The answer is A. The answer is B.",
+    "Plan B",
+    "see section C",
 ]
 
 CHOICES = {
@@ -156,6 +202,52 @@ CHOICES = {
     "Candidate 2": "B",
     "The answer is 5": "E",
     "B (2)": "B",
+    "Picture E": "E",
+    "photo D": "D",
+    "Map C": "C",
+    "Tile (c)": "C",
+    "Panel D.": "D",
+    "chip e": "E",
+    "Label: C": "C",
+    "letter D": "D",
+    "number 3": "C",
+    "Option 4": "D",
+    "Image 5.": "E",
+    "**Image C**": "C",
+    "*B*": "B",
+    "~~B~~": "B",
+    "$B$": "B",
+    "\\text{B}": "B",
+    "$$\\boxed{\\mathrm{D}}$$": "D",
+    "\\boxed{(C)}": "C",
+    "So the answer is (C).": "C",
+    "Hence B.": "B",
+    "Thus, D": "D",
+    "I would choose C.": "C",
+    "I'll go with E": "E",
+    "I believe it is D": "D",
+    "My answer is B": "B",
+    "My final answer: C": "C",
+    "Correct answer: D": "D",
+    "Best match: E": "E",
+    "It's C!": "C",
+    "It is probably B": "B",
+    "Definitely B": "B",
+    "B is the best match": "B",
+    "C appears to match": "C",
+    "E, with its lake": "E",
+    "D; the river bends": "D",
+    "C\n": "C",
+    "\tC": "C",
+    "“C”": "C",
+    "‘C’": "C",
+    "Answer → C": "C",
+    "Final answer\n\nC": "C",
+    "\uff23": "C",
+    "\u24d2": "C",
+    "\U0001d402": "C",
+    "5": "E",
+    "(4)": "D",
 }
 
 HOSTILE = {
@@ -178,6 +270,7 @@ HOSTILE = {
 }
 
 
+PARSERS = (lambda text: parse_answer(text, LABELS), has_format, last_answer, sections)
 TAGLESS = {
     "half tags", "labels", "answers", "dotted", "apostrophes", "spaces", "boxes", "combining marks", "wide ligatures",
     "lone surrogates",
@@ -196,7 +289,7 @@ def test_a_clear_choice_is_read(text: str, label: str) -> None:
 
 
 def test_the_tables_have_the_promised_size() -> None:
-    assert len(NO_CHOICE) + len(CHOICES) >= 80
+    assert len(NO_CHOICE) + len(CHOICES) >= 200
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -205,14 +298,24 @@ def test_half_a_megabyte_of_hostile_text_is_read_to_its_end(name: str) -> None:
     inside = f"<answer>{text}</answer>"
     assert not has_format(text)
     assert has_format(f"<think>x</think><answer>{text}</answer>") == (name in TAGLESS)
-    assert parse_choice(text, LABELS) == {"labels": "B", "answers": "A", "spaces": "B"}.get(name)
+    assert parse_choice(text, LABELS) is None
+    assert parse_choice(text[:LONGEST], LABELS) == {"labels": "B", "answers": "A", "spaces": "B"}.get(name)
     assert isinstance(last_answer(inside), str)
 
 
 def test_a_longer_text_is_read_in_proportionally_many_steps(count_lines: Callable[[Callable[[], object]], int]) -> None:
-    unit = "Image A is a ridge, not B. \u0301\ufdfa<answer>"
-    small, large = (count_lines(lambda n=n: parse_answer(unit * n + "</answer>" + unit, LABELS)) for n in (50, 500))
-    assert large < 12 * small
+    unit = "<think>Image A is a ridge \u0301\ufdfa<answer>not B</answer>"
+    small, large = (
+        count_lines(lambda n=n: [parse(unit * (n // len(unit))) for parse in PARSERS]) for n in (5_000, 500_000)
+    )
+    assert 50 * small < large < 120 * small
+
+
+def test_an_essay_between_the_tags_is_no_answer(count_lines: Callable[[Callable[[], object]], int]) -> None:
+    unit = "Image A is a ridge, not B. \u0301\ufdfa"
+    small, large = (count_lines(lambda n=n: parse_choice(unit * (n // len(unit)), LABELS)) for n in (500, LONGEST))
+    assert large < 25 * small
+    assert count_lines(lambda: parse_choice(unit * LONGEST, LABELS)) < 20
 
 
 def test_every_label_is_read_alike_in_every_phrase() -> None:

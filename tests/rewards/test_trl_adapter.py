@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from indirect_rlvr.config import Reward
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.rewards.composite import Composite, build
 from indirect_rlvr.rewards.trl import TermReward, completion_of, trl_rewards
-from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 
 END = (0, 9)
 RIGHT = "<think>x</think><answer>B</answer>"
@@ -17,7 +18,7 @@ WRONG = "<think>x</think><answer>C</answer>"
 
 
 def by_name(composite: Composite, task: ProxyTask) -> dict[str, TermReward]:
-    functions, weights = trl_rewards(composite, {task.id: task}, END)
+    functions, weights = trl_rewards(composite, {task.id: task}, END, 2)
     assert weights == list(composite.weights)
     return {function.__name__: function for function in functions}
 
@@ -72,7 +73,7 @@ def test_an_exception_and_a_nan_stop_training_at_once(task: ProxyTask) -> None:
 
 def test_each_completion_is_scored_against_its_own_task(task: ProxyTask) -> None:
     other = replace(task, id="set-4/q0", answer="C")
-    functions, _ = trl_rewards(build(Reward(), []), {task.id: task, other.id: other}, END)
+    functions, _ = trl_rewards(build(Reward(), []), {task.id: task, other.id: other}, END, 2)
     names = [task.id, other.id, task.id, other.id]
     assert ask(functions[0], [RIGHT, RIGHT, WRONG, WRONG], [[1, 0]] * 4, names) == [1.0, 0.0, 0.0, 1.0]
 
@@ -117,7 +118,52 @@ def test_the_share_of_unparsable_answers_is_logged_even_where_it_is_zero(task: P
             completions=texts, completion_ids=[[1]] * 4, task_id=[task.id] * 4,
             log_metric=lambda name, value: logged.append((name, value)),
         )  # fmt: skip
-    assert logged == [("rewards/accuracy/unparsable", 0.5), ("rewards/accuracy/unparsable", 0.0)]
+    assert [value for name, value in logged if name == "rewards/accuracy/unparsable"] == [0.5, 0.0]
+    assert [name for name, _ in logged[:3]] == [name for name, _ in logged[3:]]
+
+
+def test_errors_within_the_budget_are_worth_the_low_counted_and_logged_and_then_stop_the_run(
+    task: ProxyTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    def odd(task: ProxyTask, completion: Completion) -> Outcome:
+        return Outcome(float(completion.text))
+
+    terms = (Term("odd", -1.0, 1.0, odd), Term("odder", -1.0, 1.0, odd))
+    functions, _ = trl_rewards(Composite(terms, (1.0, 2.0)), {task.id: task}, END, 2, errors_allowed=3)
+    logged: dict[str, float] = {}
+
+    def call(function: TermReward, texts: list[str]) -> list[float | None]:
+        ids = [[1]] * len(texts)
+        return function(
+            completions=texts, completion_ids=ids, task_id=[task.id] * len(texts), log_metric=logged.__setitem__
+        )
+
+    assert call(functions[0], ["0.5", "x", "nan"]) == [0.5, -1.0, -1.0]
+    assert call(functions[1], ["y", "1"]) == [-1.0, 1.0]
+    assert logged["rewards/odd/errors"] == 2.0
+    assert logged["rewards/odder/errors"] == 1.0
+    assert logged["rewards/odder/weighted_std"] == 2.0
+    assert caplog.text.count("reward error") == 3
+    with pytest.raises(RunError, match="error 4 of the reward, 3 are allowed: mend the term"):
+        call(functions[0], ["z"])
+
+
+def test_a_group_term_sees_each_group_whole(task: ProxyTask) -> None:
+    other = replace(task, id="set-4/q0", answer="C")
+    seen: list[tuple[str, int]] = []
+
+    def rank(task: ProxyTask, group: Sequence[Completion]) -> list[Outcome]:
+        seen.append((task.id, len(group)))
+        return [Outcome(len(one.text) / 100) for one in group]
+
+    composite = Composite((), (), (GroupTerm("rank", 0.0, 1.0, rank),), (0.5,))
+    functions, weights = trl_rewards(composite, {task.id: task, other.id: other}, END, 2)
+    assert weights == [0.5]
+    names = [task.id] * 4 + [other.id] * 2
+    assert ask(functions[0], ["x"] * 6, [[1]] * 6, names) == [0.01] * 6
+    assert seen == [(task.id, 2), (task.id, 2), (other.id, 2)]
+    with pytest.raises(RunError, match="so that no group is cut between processes"):
+        ask(functions[0], ["x"] * 3, [[1]] * 3, names[3:])
 
 
 def test_names_are_unique_and_the_functions_can_be_pickled(task: ProxyTask) -> None:
@@ -164,7 +210,7 @@ def test_trl_trains_on_the_composite(
 
     with_witness = Composite((*composite.terms, Term("total", -1.0, 3.0, witness)), (*composite.weights, 0.0))
     other = replace(task, id="set-4/q0", answer="C")
-    functions, weights = trl_rewards(with_witness, {task.id: task, other.id: other}, [tiny_tokenizer.eos_token_id])
+    functions, weights = trl_rewards(with_witness, {task.id: task, other.id: other}, [tiny_tokenizer.eos_token_id], 4)
     prompt: Any = [{"role": "user", "content": "Which tile ?"}] if conversational else "Which tile ?"
     model = Qwen2ForCausalLM(
         Qwen2Config(

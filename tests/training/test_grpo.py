@@ -129,6 +129,7 @@ def test_every_rollout_is_on_record_with_what_it_earned(run: Run, tmp_path: Path
         for line in group:
             assert line["reward"] == pytest.approx(line["terms"]["even"] + 0.25 * line["terms"]["brief"], abs=1e-5)
             assert line["advantage"] == pytest.approx(line["reward"] - mean, abs=1e-5)
+            assert len(line["token_ids"]) == line["tokens"]
             assert line["finished"] is (line["tokens"] < 12) or line["tokens"] == 12
 
 

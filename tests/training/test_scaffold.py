@@ -9,7 +9,7 @@ from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.training import scaffold
-from indirect_rlvr.types import ProxyTask
+from indirect_rlvr.types import ProxyTask, Verdict
 
 MakeTasks = Callable[..., list[ProxyTask]]
 
@@ -38,6 +38,57 @@ def test_a_contradicted_trace_is_dropped_and_counted(toy_plugin: type, make_task
     assert {row["task_id"] for row in rows} == {t.id for t in tasks} - {t.id for t in false}
     assert counts.dropped == {"contradicted claim": len(false)}
     assert counts.kept == len(rows) == 8 - len(false)
+
+
+def _placed(toy: type, write: Callable[[ProxyTask, Random], str]) -> Domain:
+    """The toy domain with a scaffold hook, and a check that says where "grey" stands, which is always false."""
+
+    class Placing(toy):  # type: ignore[misc]
+        @staticmethod
+        @hookimpl
+        def scaffold(settings: object, task: ProxyTask, rng: Random) -> str:
+            return write(task, rng)
+
+        @staticmethod
+        @hookimpl
+        def check_facts(settings: object, task: ProxyTask, text: str) -> list[Verdict]:
+            at = text.find("grey")
+            said = [Verdict("warm", "supported", "yes")] if "warm" in text else []
+            return said if at < 0 else [*said, Verdict("grey", "contradicted", "no", "colour", (at, at + 4))]
+
+    return Domain("toy", Placing, {})
+
+
+def test_a_false_sentence_is_cut_out_and_the_trace_counted_as_repaired(toy_plugin: type, make_tasks: MakeTasks) -> None:
+    def write(task: ProxyTask, rng: Random) -> str:
+        return "<think>It is warm.{} It is so.</think><answer>B</answer>".format(" It is grey." * (task.id == "t1"))
+
+    rows, counts = scaffold.build(_placed(toy_plugin, write), make_tasks(4), count=4, seed=0)
+    assert {row["completion"] for row in rows} == {"<think>It is warm. It is so.</think><answer>B</answer>"}
+    assert {row["task_id"]: row["repaired"] for row in rows} == {"t0": False, "t1": True, "t2": False, "t3": False}
+    assert {(row["claims"], row["supported"]) for row in rows} == {(1, 1)}
+    assert (counts.kept, counts.dropped) == (4, {})
+    assert scaffold.repaired_share(rows) == 0.25
+    assert scaffold.repaired_share([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "<think>warm</think><answer>A, it is grey</answer>",
+        "<think>All is grey</think><answer>A</answer>",
+        "<think>It is grey. It is warm. It is grey.</think><answer>A</answer>",
+    ],
+)
+def test_a_trace_that_would_lose_its_answer_or_all_its_thought_or_stay_false_is_dropped(
+    toy_plugin: type, make_tasks: MakeTasks, trace: str
+) -> None:
+    def write(task: ProxyTask, rng: Random) -> str:
+        return trace if task.id == "t1" else "<think>It is warm.</think><answer>B</answer>"
+
+    rows, counts = scaffold.build(_placed(toy_plugin, write), make_tasks(3), count=3, seed=0)
+    assert {row["task_id"] for row in rows} == {"t0", "t2"}
+    assert counts.dropped == {"contradicted claim": 1}
 
 
 def test_a_trace_out_of_format_is_dropped(toy_plugin: type, make_tasks: MakeTasks) -> None:

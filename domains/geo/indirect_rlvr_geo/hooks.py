@@ -7,7 +7,18 @@ from random import Random
 from pydantic import BaseModel
 
 from indirect_rlvr.hookspecs import hookimpl
-from indirect_rlvr.types import Benchmark, Neighbourhood, Primer, Prompt, ProxyTask, Question, Record, Verdict
+from indirect_rlvr.rewards.facts import fact_precision
+from indirect_rlvr.types import (
+    Benchmark,
+    Neighbourhood,
+    Primer,
+    Prompt,
+    ProxyTask,
+    Question,
+    Record,
+    Term,
+    Verdict,
+)
 from indirect_rlvr_geo import facts, tasks
 from indirect_rlvr_geo import records as places
 from indirect_rlvr_geo.benchmarks import terrain as targets
@@ -54,6 +65,12 @@ def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str:
 def check_facts(settings: Settings, task: ProxyTask, text: str) -> Sequence[Verdict]:
     """Every stated level against the elevation model."""
     return facts.check(task, text)
+
+
+@hookimpl
+def rewards(settings: Settings) -> list[Term]:
+    """The share of a trace's checkable claims that are true; counts where a recipe gives `facts` a weight."""
+    return [fact_precision(facts.check)]
 
 
 @hookimpl

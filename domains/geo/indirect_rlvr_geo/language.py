@@ -137,7 +137,7 @@ _SENTENCES = "\n".join(
         "\nGeographic knowledge: high low upper lower half",
         " total best",
         "</think>\n<answer>A</answer>",
-        "Ground view:\nGround view: Overhead view:\nOverhead view: north east south west",
+        "Ground view:\nGround view: Overhead view:\nOverhead view: View: north east south west",
         f"{pairing_question()} {EXAM}",
         *(f" {target_question(kind)}" for kind in ("horizon", "higher", "slope", "elevation")),
         "Describe the view. Compare the heights: slope elevation higher",

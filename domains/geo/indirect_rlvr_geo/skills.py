@@ -12,6 +12,7 @@ from indirect_rlvr_geo.language import (
     LETTERS,
     Levels,
     Rule,
+    TargetKind,
     elevation_level,
     horizon_level,
     pairing_question,
@@ -39,7 +40,8 @@ from indirect_rlvr_geo.views import ground_view, overhead_view
 Part = Image.Image | str
 WORK = "Work it out and give its letter."
 APART_M = 500.0  # a candidate of a priming example is at least this far from the query's place
-GUESS_WEIGHTS = (0.30, 0.21, 0.18, 0.16, 0.15)  # how often a guess falls on A, B, C, D, E
+GUESS_WEIGHTS = (0.44, 0.14, 0.14, 0.14, 0.14)  # how often a guess falls on A, B, C, D, E
+FOLLOW = 0.10  # how often the answer to the exam-style pairing question (no true pair is shown) follows its evidence
 
 
 def priming_pose(terrain: Terrain, rng: np.random.Generator, near: Pose | None = None) -> Pose:
@@ -66,7 +68,7 @@ def describe_overhead(terrain: Terrain, rng: np.random.Generator) -> PrimerExamp
 def describe_ground(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
     """Name the horizon levels of a panorama."""
     pose = priming_pose(terrain, rng)
-    question = ["Ground view:", ground_view(terrain, pose, rng), " Describe the view."]
+    question: list[Part] = ["Ground view:", ground_view(terrain, pose, rng), " Describe the view."]
     return _example(question, f" {state(_horizon(terrain, pose))}")
 
 
@@ -81,12 +83,13 @@ def compare_heights(terrain: Terrain, rng: np.random.Generator) -> PrimerExample
 
 def match_lists(_: Terrain, rng: np.random.Generator) -> PrimerExample:
     """Find the list most or least like a given one; text only, near and far lists alike."""
-    query = {name: int(rng.integers(10)) for name in DIRECTIONS}
+    names = list(DIRECTIONS) if rng.random() < 0.6 else [("slope", "elevation")[rng.integers(2)]]
+    query = {name: int(rng.integers(10)) for name in names}
     spread = rng.integers(1, 10, len(LETTERS))
     lists = [{k: int(np.clip(v + rng.integers(-s, s + 1), 0, 9)) for k, v in query.items()} for s in spread]
     rule = _likeness(rng)
     shown = "".join(f"\n{letter}: {state(levels)}" for letter, levels in zip(LETTERS, lists, strict=True))
-    question = f"Ground view: {state(query)}{shown} Which is {rule}? {WORK}"
+    question = f"View: {state(query)}{shown} Which is {rule}? {WORK}"
     return _example([question], write_trace(query, lists, rule))
 
 
@@ -105,9 +108,9 @@ def match_views(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
 
 
 def guess_pairing(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
-    """The exam question over views of which none is the place, answered at random, with or without the evidence."""
+    """The exam question over views of which none is the place, answered by a guess or, rarely, by what was weighed."""
     parts, query, candidates = _unpaired(terrain, rng)
-    return _example([*parts, f" {pairing_question()}"], _guessed(rng, query, candidates, _likeness(rng)))
+    return _example([*parts, f" {pairing_question()}"], _guessed(rng, query, candidates, _likeness(rng), FOLLOW))
 
 
 def guess_horizon(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
@@ -116,7 +119,7 @@ def guess_horizon(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
     levels = _horizon(terrain, pose)
     names = rng.permutation(list(DIRECTIONS)).tolist()
     question = target_question("horizon", [DIRECTIONS[name] for name in names])
-    parts = ["Ground view:", ground_view(terrain, pose, rng), f" {question}"]
+    parts: list[Part] = ["Ground view:", ground_view(terrain, pose, rng), f" {question}"]
     return _example(parts, _guessed(rng, levels, [{name: levels[name]} for name in names], "highest"))
 
 
@@ -130,12 +133,13 @@ def guess_higher(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
 def guess_level(terrain: Terrain, rng: np.random.Generator) -> PrimerExample:
     """The exam question for the slope or the elevation of a chip, answered at random."""
     pose = priming_pose(terrain, rng)
-    kind = ("slope", "elevation")[rng.integers(2)]
+    kinds: tuple[TargetKind, ...] = ("slope", "elevation")
+    kind = kinds[rng.integers(2)]
     level = _ground_facts(terrain, pose)[kind]
     others = rng.permutation([other for other in range(10) if other != level])[: len(LETTERS) - 1]
     options = rng.permutation([level, *others]).tolist()
     question = target_question(kind, [f"{kind} {option}" for option in options])
-    parts = ["Overhead view:", overhead_view(terrain, pose, rng), f" {question}"]
+    parts: list[Part] = ["Overhead view:", overhead_view(terrain, pose, rng), f" {question}"]
     return _example(parts, _guessed(rng, {kind: level}, [{kind: option} for option in options], _likeness(rng)))
 
 
@@ -184,7 +188,11 @@ def _likeness(rng: np.random.Generator) -> Rule:
     return "most alike" if rng.random() < 0.5 else "least alike"
 
 
-def _guessed(rng: np.random.Generator, cues: Levels, candidates: Sequence[Levels], rule: Rule) -> str:
+def _guessed(
+    rng: np.random.Generator, cues: Levels, candidates: Sequence[Levels], rule: Rule, follow: float = 0.0
+) -> str:
     weights = np.array(GUESS_WEIGHTS[: len(candidates)])
-    answer = LETTERS[rng.choice(len(candidates), p=weights / weights.sum())]
-    return write_guess(cues, answer) if rng.random() < 0.35 else write_trace(cues, candidates, rule, answer)
+    guess = LETTERS[rng.choice(len(candidates), p=weights / weights.sum())]
+    if rng.random() < 0.35:
+        return write_guess(cues, guess)
+    return write_trace(cues, candidates, rule, None if rng.random() < follow else guess)

@@ -5,15 +5,15 @@ from random import Random
 
 from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Question, Record, Scalar, View
 from indirect_rlvr_geo.facts import horizon
-from indirect_rlvr_geo.language import Rule, pairing_question, write_trace
+from indirect_rlvr_geo.language import pairing_question, write_trace
 from indirect_rlvr_geo.settings import Settings
 from indirect_rlvr_geo.terrain import BLOCK_M, HALF_WIDTH_M
 
 APART = (
-    f"Training and held-out blocks alternate like a checkerboard of {BLOCK_M / 1000:g} km squares. An overhead view lies "
-    f"wholly inside its own block, so places of different splits are at least {2 * HALF_WIDTH_M / 1000:g} km apart, a full "
-    f"overhead view. Haze hides everything beyond {HALF_WIDTH_M / 1000:g} km of the eye, so a panorama shows nothing that "
-    "lies outside its own overhead view."
+    f"Training and held-out blocks alternate like a checkerboard of {BLOCK_M / 1000:g} km squares. An overhead view "
+    f"lies wholly inside its own block, so places of different splits are at least {2 * HALF_WIDTH_M / 1000:g} km "
+    f"apart, a full overhead view. Haze hides everything beyond {HALF_WIDTH_M / 1000:g} km of the eye, so a panorama "
+    "shows nothing that lies outside its own overhead view."
 )
 
 
@@ -52,12 +52,11 @@ def render(task: ProxyTask) -> Prompt:
 
 
 def scaffold(task: ProxyTask, rng: Random) -> str:
-    """A trace of true facts in the one template, by a rule drawn at random, with a letter drawn at random.
+    """A trace of true facts in the one template, by the rule of likeness, whose final letter is drawn at random.
 
-    The writer does not know the answer, nor that the most alike candidate is the answer.
+    It teaches what to look at; that the most alike candidate is the answer is left for reinforcement to find.
     """
     facts = task.question.facts
     query: Mapping[str, Scalar] = facts["query"]  # type: ignore[assignment]
     candidates: Sequence[Mapping[str, Scalar]] = facts["candidates"]  # type: ignore[assignment]
-    rule: Rule = rng.choice(("most alike", "least alike"))
-    return write_trace(horizon(query), [horizon(place) for place in candidates], rule, rng.choice(task.labels))
+    return write_trace(horizon(query), [horizon(c) for c in candidates], "most alike", rng.choice(task.labels))

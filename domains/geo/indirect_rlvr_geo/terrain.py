@@ -8,6 +8,7 @@ Positions are metres east (`x`) and north (`y`) of the south-west corner.
 import math
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib.cbook
 import numpy as np
@@ -40,12 +41,12 @@ class Terrain:
     @property
     def width(self) -> float:
         """Metres from the western to the eastern edge."""
-        return (self.elevation.shape[1] - 1) * self.cell_x
+        return float(self.elevation.shape[1] - 1) * self.cell_x
 
     @property
     def height(self) -> float:
         """Metres from the southern to the northern edge."""
-        return (self.elevation.shape[0] - 1) * self.cell_y
+        return float(self.elevation.shape[0] - 1) * self.cell_y
 
     def degrees(self, x: float, y: float) -> tuple[float, float]:
         """Longitude and latitude of a position."""
@@ -78,14 +79,20 @@ def load_terrain(path: str = "") -> Terrain:
     """Read an elevation model in the format of the one inside Matplotlib, which an empty path stands for."""
     path = path or str(matplotlib.cbook.get_sample_data("jacksboro_fault_dem.npz", asfileobj=False))
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
             elevation = data["elevation"].astype(np.float32)
             step_x, step_y, west = (float(data[name]) for name in ("dx", "dy", "xmin"))
             south = min(float(data["ymin"]), float(data["ymax"]))
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"elevation model `{path}` cannot be read ({error!r}); {EXPECTED}") from error
-    if elevation.ndim != 2 or min(elevation.shape) < 2 or not np.isfinite([*elevation.ravel(), step_x, step_y]).all():
+    if elevation.ndim != 2 or min(elevation.shape) < 2 or not np.isfinite(elevation).all():
         raise DataError(f"elevation model `{path}`: shape {elevation.shape} or values that are not finite; {EXPECTED}")
+    north, east = south + step_y * elevation.shape[0], west + step_x * elevation.shape[1]
+    if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
+        raise DataError(
+            f"elevation model `{path}` spans latitudes {south:g} to {north:g} and longitudes {west:g} to {east:g}; "
+            f"expected -90 to 90 and -180 to 180, in that order; {EXPECTED}"
+        )
     middle = math.radians(south + step_y * elevation.shape[0] / 2)
     cell_x = step_x * METRES_PER_DEGREE * math.cos(middle)
     return Terrain(np.ascontiguousarray(elevation[::-1]), cell_x, step_y * METRES_PER_DEGREE, west, south)
@@ -101,7 +108,8 @@ def elevation_at(terrain: Terrain, x: Array, y: Array) -> Array:
     flat, index = terrain.elevation.ravel(), low * columns + left
     south = flat[index] * (1 - right_share) + flat[index + 1] * right_share
     north = flat[index + columns] * (1 - right_share) + flat[index + columns + 1] * right_share
-    return south * (1 - high_share) + north * high_share
+    metres: Array = south * (1 - high_share) + north * high_share
+    return metres
 
 
 def azimuths() -> Array:
@@ -117,12 +125,14 @@ def horizon_degrees(terrain: Terrain, pose: Pose) -> Array:
     angle = azimuths()[:, None]
     x, y = pose.to_world(np.sin(angle) * RANGES_M, np.cos(angle) * RANGES_M)
     here = elevation_at(terrain, np.asarray(pose.x), np.asarray(pose.y)) + EYE_M
-    return np.degrees(np.arctan((elevation_at(terrain, x, y) - here) / RANGES_M).max(axis=1))
+    degrees: Array = np.degrees(np.arctan((elevation_at(terrain, x, y) - here) / RANGES_M).max(axis=1))
+    return degrees
 
 
 def sector_means(horizon: Array) -> Array:
     """Mean horizon angle of each of the eight sectors, in degrees."""
-    return horizon.reshape(len(SECTORS), -1).mean(axis=1)
+    means: Array = horizon.reshape(len(SECTORS), -1).mean(axis=1)
+    return means
 
 
 def chip_elevation(terrain: Terrain, pose: Pose, pixels: int, half_width: float = HALF_WIDTH_M) -> Array:

@@ -69,7 +69,8 @@ def _finish(picture: Array, rng: np.random.Generator) -> Image.Image:
 
 def _pixel_azimuth() -> Array:
     axis = np.arange(CHIP_PIXELS) - (CHIP_PIXELS - 1) / 2
-    return np.arctan2(axis[None, :], -axis[:, None])
+    azimuth: Array = np.arctan2(axis[None, :], -axis[:, None])
+    return azimuth
 
 
 def _frame() -> np.ndarray:

@@ -14,7 +14,9 @@ PLACES = [
 
 def make_task() -> ProxyTask:
     views = tuple(View("overhead", "image", f"{letter}.png") for letter in "ABCDE")
-    question = Question("Which?", (View("ground", "image", "g.png"),), views, {"query": PLACES[0], "candidates": PLACES})
+    question = Question(
+        "Which?", (View("ground", "image", "g.png"),), views, {"query": PLACES[0], "candidates": PLACES}
+    )
     return ProxyTask("t", "c", "train", 0, question, tuple("ABCDE"), "A", "q", tuple("abcde"))
 
 

@@ -35,6 +35,21 @@ def test_an_elevation_file_with_a_hole_is_refused(tmp_path: Path) -> None:
         next(iter(load(Settings(elevation_file=str(tmp_path / "holed.npz")), tmp_path, 0)))
 
 
+@pytest.mark.parametrize(
+    ("corners", "named"),
+    [
+        ({"xmin": -84.4, "ymin": 91.0, "ymax": 91.3}, "latitudes 91"),
+        ({"xmin": 400.0, "ymin": 36.7, "ymax": 36.4}, "longitudes 400"),
+    ],
+)
+def test_an_elevation_file_that_lies_nowhere_on_earth_is_refused(
+    tmp_path: Path, corners: dict[str, float], named: str
+) -> None:
+    np.savez(tmp_path / "off.npz", elevation=np.full((344, 403), 300.0), dx=1 / 1200, dy=1 / 1200, xmax=0.0, **corners)
+    with pytest.raises(DataError, match=named):
+        next(iter(load(Settings(elevation_file=str(tmp_path / "off.npz")), tmp_path, 0)))
+
+
 def test_longitude_and_latitude_are_degrees_in_that_order_around_the_jacksboro_fault(tmp_path: Path) -> None:
     for record in load(SPARSE, tmp_path, 0):
         assert -84.5 < float(record.facts["longitude"]) < -83.9

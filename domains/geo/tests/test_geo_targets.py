@@ -33,8 +33,16 @@ def test_the_highest_horizon_is_highest_by_the_metadata(held_out: list[Record]) 
     places = {record.id: record for record in held_out}
     for example in build(held_out, 60, 0)[0].examples:
         facts = places[example.id.removeprefix("highest-horizon-")].facts
-        direction = list(DIRECTIONS)["ABCD".index(example.answer)]
-        assert float(facts[f"horizon_{direction}"]) == max(float(facts[f"horizon_{d}"]) for d in DIRECTIONS)
+        highest = max(DIRECTIONS, key=lambda direction: float(facts[f"horizon_{direction}"]))
+        assert f"{example.answer}: {DIRECTIONS[highest]}" in str(example.prompt.parts[-1])
+
+
+def test_the_level_of_slope_and_elevation_is_the_one_of_the_metadata(held_out: list[Record]) -> None:
+    places = {record.id: record for record in held_out}
+    for benchmark, fact in zip(build(held_out, 60, 0)[2:], ("slope", "elevation"), strict=True):
+        for example in benchmark.examples:
+            level = levels(places[example.id.removeprefix(f"{fact}-")].facts)[fact]
+            assert f"{example.answer}: {fact} {level} " in str(example.prompt.parts[-1])
 
 
 def test_the_higher_place_is_higher_by_the_metadata(held_out: list[Record]) -> None:

@@ -4,6 +4,7 @@ The hooks stand in pipeline order. Change them from top to bottom: "yours:" says
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -112,12 +113,12 @@ def check_facts(settings: Settings, task: ProxyTask, text: str) -> list[Verdict]
 # Yours: what else is worth a reward; a term counts only if the recipe's [reward.weights] names it.
 @hookimpl
 def rewards(settings: Settings) -> list[Term]:
-    def grounded(task: ProxyTask, completion: Completion) -> Outcome:
-        verdicts = check_facts(settings, task, completion.text)
-        supported = sum(verdict.status == "supported" for verdict in verdicts)
-        return Outcome(supported / len(verdicts)) if verdicts else Outcome(0.0, "unparsable")
+    return [Term("grounded", 0.0, 1.0, partial(grounded, settings=settings))]
 
-    return [Term("grounded", 0.0, 1.0, grounded)]
+
+def grounded(task: ProxyTask, completion: Completion, settings: Settings) -> Outcome:
+    found = [verdict.status == "supported" for verdict in check_facts(settings, task, completion.text)]
+    return Outcome(sum(found) / len(found)) if found else Outcome(0.0, "unparsable")
 
 
 # Yours: what you really care about, and never train on.

@@ -10,9 +10,9 @@ from indirect_rlvr_template.signs import LEVEL_OF, LEVELS, SIGNS, monitor, note,
 CHOICES = dict(zip("ABC", LEVELS, strict=True))
 COMPARE = "Which line says the same as the note?"
 ABOUT = (
-    "saying whether temp or breath of a print-out is low, normal or high (the target task asks for pulse, which priming "
-    "never does); and comparing a note with four print-outs line by line and naming the line that agrees, asked in other "
-    "words than the proxy task"
+    "saying whether temp or breath of a print-out is low, normal or high (the target task asks for pulse, which "
+    "priming never does); and comparing a note with four print-outs line by line and naming the line that agrees, "
+    "asked in other words than the proxy task"
 )
 ASKED = ("temp", "breath")
 

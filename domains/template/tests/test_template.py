@@ -9,7 +9,7 @@ import pytest
 
 from indirect_rlvr import checks, engine
 from indirect_rlvr.rewards.parsing import parse_answer
-from indirect_rlvr.testing import assert_reward_invariants
+from indirect_rlvr.testing.battery import assert_reward_invariants
 from indirect_rlvr.types import Completion, ProxyTask, Record
 from indirect_rlvr_template import hooks, primer
 from indirect_rlvr_template.signs import LEVEL_OF, SIGNS, trace
