@@ -10,7 +10,6 @@ import argparse
 import multiprocessing
 import platform
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -180,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from indirect_rlvr import cli_data
+from indirect_rlvr import cli_audit, cli_data, cli_difficulty
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -38,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_data.app, name="data")
+cli_data.app.command()(cli_difficulty.difficulty)
 
 
 def _domain_names(incomplete: str) -> list[str]:
@@ -94,6 +95,9 @@ def run(
     ] = None,
     last: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print recipe, stages and costs; do nothing.")] = False,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Go on with tasks that a shortcut can win; it is put on record.")
+    ] = False,
 ) -> None:
     """Train on the proxy task, measure on the target tasks, write the report.
 
@@ -109,7 +113,7 @@ def run(
     from indirect_rlvr import engine
 
     name = _chosen(domain)
-    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name)
+    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name, allow_leaks)
     if dry_run:
         typer.echo(engine.plan(prepared, recipe_name, first, last))
         return
@@ -133,6 +137,9 @@ def report(
         typer.echo(json.dumps(summary.summary(folder), indent=2, ensure_ascii=False))
         return
     typer.echo("\n".join(map(str, write.write(folder))))
+
+
+app.command()(cli_audit.audit)
 
 
 @app.command()

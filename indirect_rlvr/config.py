@@ -44,6 +44,8 @@ class Tasks(Section):
     """A record without k − 1 neighbours in the smallest cell tries the next larger ones, or is dropped and counted."""
     audit_alpha: float = Field(0.001, gt=0, lt=1)
     """A probe that beats 1/k at this significance refuses the data set."""
+    accepted_probes: tuple[str, ...] = ()
+    """Probes whose win is reported and does not refuse the data set, by their names in audit.json."""
 
 
 class Scaffold(Section):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from indirect_rlvr.data import audit, proxy
 from indirect_rlvr.data.looks import Looks
+from indirect_rlvr.evaluation import controls
 from indirect_rlvr.evaluation.benchmark import Policy, conditions, evaluate
 from indirect_rlvr.run import digest, keyed_rng, write_json, write_jsonl
 from indirect_rlvr.types import (
@@ -107,7 +108,7 @@ def make_results(folder, tasks):
     for name, shown in asked.items():
         for task in shown:
             blind = keyed_rng(1, task.id).choice(task.labels)
-            keys[digest(render(task).parts)] = (blind if name == "no_query" else task.answer, task.labels)
+            keys[digest(render(task).parts)] = (blind if name in controls.BLIND else task.answer, task.labels)
     policies = [policy(model, keys) for model in SKILL]
     return evaluate(policies, asked, [benchmark], render, folder / "evaluation")
 
