@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from indirect_rlvr import cli_audit, cli_data, cli_difficulty
+from indirect_rlvr.commands import audit as audit_command
+from indirect_rlvr.commands import data as data_commands
+from indirect_rlvr.commands import difficulty as difficulty_command
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -37,8 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_data.app, name="data")
-cli_data.app.command()(cli_difficulty.difficulty)
+app.add_typer(data_commands.app, name="data")
+data_commands.app.command()(difficulty_command.difficulty)
 
 
 def _domain_names(incomplete: str) -> list[str]:
@@ -139,7 +141,7 @@ def report(
     typer.echo("\n".join(map(str, write.write(folder))))
 
 
-app.command()(cli_audit.audit)
+app.command()(audit_command.audit)
 
 
 @app.command()

@@ -5,9 +5,9 @@ Sections stand in pipeline order. Options of TRL pass through untouched in `[sft
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from indirect_rlvr.errors import ConfigError
 
@@ -18,13 +18,6 @@ class Section(BaseModel):
     """A table of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-def _ascending(band: tuple[float, float]) -> tuple[float, float]:
-    low, high = band
-    if not low <= high:
-        raise ValueError(f"expected low <= high, got {low:g} and {high:g}")
-    return band
 
 
 class Tasks(Section):
@@ -129,7 +122,7 @@ class Curriculum(Section):
     """The measure of difficulty that `order` and `band` go by; `docs/curriculum.md` says what each one means."""
     order: Literal["none", "easy-first", "hard-first"] = "none"
     """How a pass over the tasks is ordered; "none" shuffles it."""
-    band: Annotated[tuple[float, float], AfterValidator(_ascending)] | None = None
+    band: tuple[float, float] | None = None
     """[low, high]: only tasks whose measure lies there, ends included, are trained on."""
     answers: str = ""
     """A file of rollouts or predictions on the training tasks, from which `pass_rate` is measured."""
@@ -138,6 +131,13 @@ class Curriculum(Section):
     the place of each; 0 leaves it off."""
     tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Rewards of a group that differ by no more than this count as equal."""
+
+    @field_validator("band")
+    @classmethod
+    def _ascending(cls, band: tuple[float, float] | None) -> tuple[float, float] | None:
+        if band is not None and not band[0] <= band[1]:
+            raise ValueError(f"expected low <= high, got {band[0]:g} and {band[1]:g}")
+        return band
 
 
 class Grpo(Section):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from indirect_rlvr import engine
 from indirect_rlvr.audit_run import audit_path, summary
-from indirect_rlvr.cli_audit import audit
+from indirect_rlvr.commands.audit import audit
 from indirect_rlvr.data import proxy
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.evaluation.controls import control_tasks
