@@ -40,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app, name="data")
-data_commands.app.command()(difficulty_command.difficulty)
+data_commands.app.command("difficulty")(difficulty_command.difficulty)
 
 
 def _domain_names(incomplete: str) -> list[str]:

@@ -8,7 +8,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Work on data before there is a run.")
 
 
-@app.command()
+@app.command("mine")
 def mine(
     files: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Parquet or GeoParquet files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the shards and their manifest.")],
