@@ -21,6 +21,9 @@ Fold = tuple[Places, Places]
 Learner = Callable[[Places, Places], Floats]
 """Learns from the first rows; gives the log probability of each candidate of the second, shape (rows, K)."""
 
+TIE = 1e-12
+"""Log probabilities that differ by no more are equal."""
+
 FOLDS_PER_CANDIDATE = 2
 """So that of sets whose K candidates all lie in other clusters six in ten are left to learn from, whatever K."""
 
@@ -36,8 +39,11 @@ class Answered:
 
     @property
     def picked(self) -> Places:
-        """The most probable candidate of each task, held out."""
-        return np.asarray(self.held_out.argmax(axis=1), dtype=np.int64)
+        """The most probable candidate of each task, held out; of equally probable ones any, by a seeded coin: to take
+        the first would make every probe that knows nothing a probe of the answer's position."""
+        best = self.held_out >= self.held_out.max(axis=1, keepdims=True) - TIE
+        coins = np.random.default_rng(0).random(best.shape)
+        return np.asarray(np.where(best, coins, -1.0).argmax(axis=1), dtype=np.int64)
 
 
 def make(tasks: Sequence[ProxyTask], cluster: Mapping[str, str]) -> list[Fold]:
