@@ -1,6 +1,7 @@
 """A planted shortcut is found and refused, one kind after the other; symmetric tasks pass."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import dist, log
@@ -155,7 +156,8 @@ def test_a_right_tile_in_the_middle_of_its_set_by_looks_is_found(tiles: list[Rec
 def test_wording_that_depends_on_the_answer_is_found(texts: list[Record], folder: Path) -> None:
     leaking = Terrain(text=lambda place: "Which tile?" if place < 2 else "Which tile then?")
     message = refused(tasks_of(texts, leaking), texts, folder)
-    assert "probe `wording` sees only text and is right in 50.0% of 440 tasks, chance 25.0%" in message
+    found = re.search(r"probe `wording` sees only text and is right in ([\d.]+)% of 440 tasks, chance 25.0%", message)
+    assert found and abs(float(found[1]) - 50) < 5  # it knows the two places, and takes either
 
 
 def test_answers_that_prefer_a_position_are_found(texts: list[Record], folder: Path) -> None:
