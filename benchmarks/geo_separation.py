@@ -14,25 +14,27 @@ from pathlib import Path
 from indirect_rlvr import engine
 from indirect_rlvr.data import audit, negatives, proxy
 from indirect_rlvr.data import records as store
+from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.run import write_json
+from indirect_rlvr.types import Split
 from indirect_rlvr_geo.oracle import accuracy
 
 SEPARATIONS_M = (200, 300, 400, 500, 700, 1000)
 
 
 def measure(folder: Path) -> list[dict[str, float]]:
-    """One row for each separation: tasks, oracle accuracy in degrees and in levels, accuracy of two blind rules."""
-    rows = []
+    """One row for each separation: tasks, oracle accuracy in degrees and in levels, accuracy of the medoid."""
+    rows: list[dict[str, float]] = []
     for separation in SEPARATIONS_M:
         run, name = engine.prepare("geo", "default", [f"records.min_separation_m={separation}"], folder)
         if not rows:
             engine.execute(run, name, None, "records")
         records, near = store.read(run.views / "records.jsonl"), run.domain.neighbourhood()
         sets, dropped = negatives.form_sets(records, near, 5, 0)
-        limit = {"train": 1000, "test": 1000}
+        limit: dict[Split, int] = {"train": 1000, "test": 1000}
         tasks = proxy.make_tasks(run.domain, sets, records, queries_per_set=5, limit=limit, seed=0)
         held_out = [task for task in tasks if task.split == "test"]
-        probes = {p["name"]: p for p in audit.audit(tasks, records, near, run.views, 0.001)["probes"]}
+        probes = {p["name"]: p for p in audit.audit(tasks, records, near, Looks(run.views), 0.001)["probes"]}
         rows.append(
             {
                 "min_separation_m": separation,
@@ -40,7 +42,7 @@ def measure(folder: Path) -> list[dict[str, float]]:
                 "records_without_a_set": dropped["no K neighbours"],
                 "oracle_degrees": accuracy(held_out, run.views),
                 "oracle_levels": accuracy(held_out, run.views, coarse=True),
-                "most_central": probes["most central"]["accuracy"],
+                "medoid": probes["medoid"]["accuracy"],
                 "learned_candidates_only": probes["learned"]["accuracy"],
             }
         )

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from indirect_rlvr.commands import audit as audit_command
+from indirect_rlvr.commands import data as data_commands
+from indirect_rlvr.commands import difficulty as difficulty_command
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -38,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_commands.app, name="data")
+data_commands.app.command("difficulty")(difficulty_command.difficulty)
 
 
 def _domain_names(incomplete: str) -> list[str]:
@@ -97,6 +102,9 @@ def run(
     ] = None,
     last: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print recipe, stages and costs; do nothing.")] = False,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Go on with tasks that a shortcut can win; it is put on record.")
+    ] = False,
 ) -> None:
     """Train on the proxy task, measure on the target tasks, write the report.
 
@@ -112,7 +120,7 @@ def run(
     from indirect_rlvr import engine
 
     name = _chosen(domain)
-    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name)
+    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name, allow_leaks)
     if dry_run:
         typer.echo(engine.plan(prepared, recipe_name, first, last))
         return
@@ -136,6 +144,9 @@ def report(
         typer.echo(json.dumps(summary.summary(folder), indent=2, ensure_ascii=False))
         return
     typer.echo("\n".join(map(str, write.write(folder))))
+
+
+app.command()(audit_command.audit)
 
 
 @app.command()

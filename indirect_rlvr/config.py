@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from indirect_rlvr.errors import ConfigError
 
@@ -32,8 +32,14 @@ class Tasks(Section):
     """Held-out tasks at most."""
     queries_per_set: int = Field(2, ge=1)
     """How many members of one candidate set serve as its query, each in a task of its own."""
+    sampler: Literal["symmetric", "blocks", "ring"] = "symmetric"
+    """How sets are formed: without an anchor; the same in blocks of like nuisance; or around an anchor, which leaks."""
+    short: Literal["widen", "drop"] = "widen"
+    """A record without k − 1 neighbours in the smallest cell tries the next larger ones, or is dropped and counted."""
     audit_alpha: float = Field(0.001, gt=0, lt=1)
     """A probe that beats 1/k at this significance refuses the data set."""
+    accepted_probes: tuple[str, ...] = ()
+    """Probes whose win is reported and does not refuse the data set, by their names in audit.json."""
 
 
 class Scaffold(Section):
@@ -114,6 +120,31 @@ class Reward(Section):
     """Size of the n-grams, in tokens, whose repetition is punished."""
 
 
+class Curriculum(Section):
+    """Which training tasks GRPO sees, in which order, and what takes the place of those that teach nothing."""
+
+    measure: Literal["cell", "spread", "similarity", "pass_rate"] = "cell"
+    """The measure of difficulty that `order` and `band` go by; `docs/curriculum.md` says what each one means."""
+    order: Literal["none", "easy-first", "hard-first"] = "none"
+    """How a pass over the tasks is ordered; "none" shuffles it."""
+    band: tuple[float, float] | None = None
+    """[low, high]: only tasks whose measure lies there, ends included, are trained on."""
+    answers: str = ""
+    """A file of rollouts or predictions on the training tasks, from which `pass_rate` is measured."""
+    refill: int = Field(0, ge=0)
+    """At most so many groups of a step are thrown away because their rewards are equal, and another task sampled in
+    the place of each; 0 leaves it off."""
+    tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Rewards of a group that differ by no more than this count as equal."""
+
+    @field_validator("band")
+    @classmethod
+    def _ascending(cls, band: tuple[float, float] | None) -> tuple[float, float] | None:
+        if band is not None and not band[0] <= band[1]:
+            raise ValueError(f"expected low <= high, got {band[0]:g} and {band[1]:g}")
+        return band
+
+
 class Grpo(Section):
     """Group relative policy optimisation on the proxy task."""
 
@@ -129,6 +160,7 @@ class Grpo(Section):
     """Broken outcomes of reward terms, each counted and logged at the term's lowest value, before the run stops."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
+    curriculum: Curriculum = Curriculum()
     trl: dict[str, Any] = {}
     """Any option of trl.GRPOConfig, passed through."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from indirect_rlvr import defaults, hookspecs
 from indirect_rlvr.config import validate
+from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.errors import DomainError
 from indirect_rlvr.types import (
     Benchmark,
@@ -123,6 +124,11 @@ class Domain:
             return self._hook.make_task(  # type: ignore[no-any-return]
                 settings=self.settings, query=query, candidates=candidates
             )
+
+    def probes(self) -> list[Probe]:
+        """The domain's own shortcut probes, and its oracle if it has one."""
+        with self._blame("probes"):
+            return _collected("probe", self.name, self._hook.probes(settings=self.settings))
 
     def render(self, task: ProxyTask) -> Prompt:
         """The user turn of a task."""

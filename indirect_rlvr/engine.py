@@ -18,7 +18,7 @@ from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, write_text
 from indirect_rlvr.types import Counts
 
 
-def prepare(domain: str, recipe: str, overrides: list[str], out: Path) -> tuple[Run, str]:
+def prepare(domain: str, recipe: str, overrides: list[str], out: Path, allow_leaks: bool = False) -> tuple[Run, str]:
     """Resolve a recipe and load its domain; returns the run, nothing written yet, and the recipe's name.
 
     Raises ConfigError or DomainError that say what is known.
@@ -29,7 +29,7 @@ def prepare(domain: str, recipe: str, overrides: list[str], out: Path) -> tuple[
     resolved = load_recipe(path, overrides)
     if resolved.domain != domain:
         raise ConfigError(f"recipe `{path}` is for domain `{resolved.domain}`, not `{domain}`")
-    return Run(out, resolved, load_domain(domain, resolved.records)), path.stem
+    return Run(out, resolved, load_domain(domain, resolved.records), allow_leaks), path.stem
 
 
 def execute(

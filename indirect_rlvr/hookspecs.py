@@ -12,6 +12,7 @@ from random import Random
 import pluggy
 from pydantic import BaseModel
 
+from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.types import (
     Benchmark,
     GroupTerm,
@@ -80,6 +81,20 @@ def make_task(settings: BaseModel, query: Record, candidates: Sequence[Record]) 
                 candidates=tuple(c.views["code"] for c in candidates),
                 facts={"query": dict(query.facts), "candidates": [dict(c.facts) for c in candidates]},
             )
+    """
+
+
+@hookspec
+def probes(settings: BaseModel) -> list[Probe]:
+    """Stage tasks: shortcuts of the domain's own that the audit must try beside the core's: a number for each
+    candidate, made of anything but what decides the answer. One that sees "semantics" is the domain's oracle: it shows
+    how much can be won, and never refuses the data set. Collected: two probes of one name are an error.
+
+        @hookimpl
+        def probes(settings):
+            def length(task, folder):
+                return [len(view.content) for view in task.question.candidates]
+            return [Probe("length of the code", "nuisance", length)]
     """
 
 

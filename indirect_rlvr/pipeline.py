@@ -18,12 +18,13 @@ from indirect_rlvr.types import Counts, ProxyTask, Split
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its folder, its recipe and its domain; and what stages leave for the manifest: `notes` are for the
-    report's readers, `artefacts` are digests and figures of what each stage made."""
+    """One run: its folder, its recipe, its domain, and whether tasks that leak are let through; and what stages leave
+    for the manifest: `notes` are for the report's readers, `artefacts` are digests and figures of what was made."""
 
     folder: Path
     recipe: Recipe
     domain: Domain
+    allow_leaks: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     artefacts: dict[str, Any] = field(default_factory=dict)
 
@@ -46,43 +47,55 @@ class Run:
 
 
 def records(run: Run) -> Counts:
-    """The world → records/: validated, de-duplicated, split by cluster with a buffer."""
+    """The world → records/: validated, de-duplicated, split by cluster with a buffer and no picture on both sides."""
     from indirect_rlvr.data import records as store
     from indirect_rlvr.data import splits
+    from indirect_rlvr.data.looks import Looks
     from indirect_rlvr.run import digest, file_digest, fresh_folder
 
     with fresh_folder(run.views) as folder:
         world = tqdm(run.domain.load_records(folder, run.recipe.seed), desc="records", unit="record", leave=False)
         found, duplicates = store.load(world, folder)
-        kept, near = splits.assign(found, run.domain.neighbourhood(), run.recipe.seed)
+        neighbourhood = run.domain.neighbourhood()
+        kept, near = splits.assign(found, neighbourhood, run.recipe.seed, looks=Looks(folder))
         store.save(folder / "records.jsonl", kept)
     run.artefacts["records"] = {
         "sha256": file_digest(run.views / "records.jsonl"),
         "splits": {side: digest([r.id for r in kept if r.split == side]) for side in ("train", "test")},
+        "split": splits.describe(kept, neighbourhood),
     }
     return Counts(len(kept), "records", {**duplicates, **near})
 
 
 def tasks(run: Run) -> Counts:
     """Records → tasks.jsonl and audit.json: symmetric candidate sets, balanced answers, refused if a shortcut pays."""
-    from indirect_rlvr.data import audit, negatives, proxy
+    from indirect_rlvr.data import audit, difficulty, negatives, proxy
     from indirect_rlvr.data import records as store
+    from indirect_rlvr.data.looks import Looks
     from indirect_rlvr.run import file_digest, write_json
 
     settings, seed = run.recipe.tasks, run.recipe.seed
     known = store.read(run.views / "records.jsonl")
-    near = run.domain.neighbourhood()
-    sets, dropped = negatives.form_sets(known, near, settings.k, seed)
+    near, looks = run.domain.neighbourhood(), Looks(run.views)
+    sets, dropped = negatives.form_sets(
+        known, near, settings.k, seed, sampler=settings.sampler, short=settings.short, looks=looks
+    )
     limit: dict[Split, int] = {"train": settings.train, "test": settings.test}
     made = proxy.make_tasks(run.domain, sets, known, queries_per_set=settings.queries_per_set, limit=limit, seed=seed)
+    made = difficulty.measured(made, known, near, run.views)
     proxy.save(run.folder / "tasks.jsonl", made)
-    report = audit.audit(made, known, near, run.views, settings.audit_alpha)
+    own, accepted = run.domain.probes(), settings.accepted_probes
+    report = audit.audit(made, known, near, looks, settings.audit_alpha, own_probes=own, accepted=accepted)
+    report["overridden"] = audit.findings(report) if run.allow_leaks else []
     write_json(run.folder / "audit.json", report)
-    audit.gate(report, settings.audit_alpha)
+    if not run.allow_leaks:
+        audit.gate(report)
     run.notes["neighbourhood"] = near.about
     run.artefacts["tasks"] = {
         "sha256": file_digest(run.folder / "tasks.jsonl"),
-        "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit")},
+        "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit", "metric")},
+        "sampler": settings.sampler,
+        "leaks_allowed": report["overridden"],
     }
     return Counts(len(made), "tasks", dropped, proxy.shortage(made, limit))
 

@@ -43,13 +43,33 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """A further metric of a neighbourhood: any two members of a set are at least `r_min` and at most `r_max` apart.
+
+    `value` maps a record to a point (`euclidean`; time is a point of one coordinate, in `unit`) or to a fingerprint, a
+    non-negative integer whose bits are the features (`hamming` counts differing bits, `tanimoto` is 1 − shared/all).
+    """
+
+    name: str
+    metric: Literal["euclidean", "hamming", "tanimoto"]
+    value: Callable[[Record], Sequence[float] | int]
+    r_min: float = 0.0
+    r_max: float | None = None
+    unit: str = ""
+    bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbourhood:
     """Which records share everything but the answer.
 
     `keys` are facts that must be equal. `position` maps a record to a point of a Euclidean space whose distances are in
-    `unit`; members of a set lie in one cell of side `cells[level]` (smallest first) and are at least `r_min` apart,
-    and records of different splits at least `buffer` apart. `nuisance` is a scalar that must not decide the answer.
-    `about` says for the report what keeps the views of different splits apart.
+    `unit`, or with `metric="lon_lat_degrees"` to (longitude_degrees, latitude_degrees), and distances are metres along
+    the great circle. Members of a set lie in one cell of side `cells[level]`, smallest first (anchor rings: in a
+    ball of that diameter), and are at least `r_min` apart, and records of different splits at least `buffer` apart.
+    `rings` are further metrics. `nuisance` is a scalar that must not decide the answer. Records that agree on a fact of
+    `match_keys`, or for which `matches` (symmetric) is true, show the same thing and never stand in one set. `about`
+    says for the report what keeps the views of different splits apart.
     """
 
     keys: tuple[str, ...] = ()
@@ -60,16 +80,25 @@ class Neighbourhood:
     buffer: float = 0.0
     nuisance: Callable[[Record], float] | None = None
     about: str = ""
+    metric: Literal["euclidean", "lon_lat_degrees"] = "euclidean"
+    rings: tuple[Ring, ...] = ()
+    match_keys: tuple[str, ...] = ()
+    matches: Callable[[Record, Record], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """K records of one neighbourhood, formed without knowing the answer; `level` indexes the cell side it came from."""
+    """K records of one neighbourhood; `level` indexes the cell side it came from.
+
+    The set is formed without knowing the answer, and `anchor` is "", except with the anchor ring, where the anchor is
+    the only member that may be asked for.
+    """
 
     id: str
     split: Split
     level: int
     members: tuple[str, ...]
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +116,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ProxyTask:
-    """A question with K candidates and exactly one verifiable answer, built from records alone."""
+    """A question with K candidates and exactly one verifiable answer, built from records alone.
+
+    `difficulty` holds measures of the candidate set by name (`data/difficulty.py`); none of them knows the answer.
+    """
 
     id: str
     cluster: str
@@ -98,6 +130,7 @@ class ProxyTask:
     answer: str
     query_record: str
     candidate_records: tuple[str, ...]
+    difficulty: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,20 @@ from typer.testing import CliRunner, Result
 from indirect_rlvr import cli, engine
 from indirect_rlvr.config import Recipe
 
-COMMANDS = ("run", "report", "domains", "check", "rescore", "export", "prime", "new", "reward check")
+COMMANDS = (
+    "run",
+    "report",
+    "domains",
+    "check",
+    "rescore",
+    "export",
+    "prime",
+    "new",
+    "reward check",
+    "audit",
+    "data mine",
+    "data difficulty",
+)
 
 
 def rlvr(*arguments: str) -> Result:
@@ -34,7 +47,7 @@ def test_an_unknown_domain_lists_the_installed() -> None:
 def test_an_unknown_key_lists_the_known_and_starts_nothing(tmp_path: Path) -> None:
     result = rlvr("run", "--domain", "template", "--set", "grpo.stepz=5", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
-    assert "unknown key `grpo.stepz`; known keys here: from_base, group_size" in result.stderr
+    assert "unknown key `grpo.stepz`; known keys here: curriculum, from_base, group_size" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

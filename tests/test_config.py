@@ -32,7 +32,7 @@ def test_a_recipe_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> N
 def test_an_unknown_key_lists_the_keys_of_its_own_section(recipe: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load_recipe(recipe, ["grpo.stepz=5"])
-    assert "unknown key `grpo.stepz`; known keys here: from_base, group_size, max_completion_tokens" in str(
+    assert "unknown key `grpo.stepz`; known keys here: curriculum, from_base, group_size, max_completion_tokens" in str(
         refused.value
     )
 

@@ -1,45 +1,53 @@
-"""Audit proxy tasks before any training: legality, answer positions, and probes that must not beat 1/K.
+"""Audit proxy tasks before any training: legality, answer positions, probes that must not beat 1/K, the entropy gap.
 
-`audit` measures, `gate` refuses. What the learned probe leaves of log K is the measured entropy gap of the theory.
+`audit` measures, `findings` judges, `gate` refuses. Every probe answers each task after learning from tasks of other
+clusters alone; `probes` says what they see and how they learn.
 """
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest, chisquare
 
-from indirect_rlvr.data import probes
-from indirect_rlvr.data.places import nuisances, points
-from indirect_rlvr.data.records import image_path
+from indirect_rlvr.data import entropy, folds, legality, probes, splits
+from indirect_rlvr.data.folds import Places
+from indirect_rlvr.data.looks import Looks
+from indirect_rlvr.data.panel import LEARNED, RAW_PIXELS, TOGETHER, Panel
+from indirect_rlvr.data.probe import SEMANTICS, Probe
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.run import file_digest
-from indirect_rlvr.types import Neighbourhood, ProxyTask, Record, View
+from indirect_rlvr.run import plain
+from indirect_rlvr.types import Neighbourhood, ProxyTask, Record
 
-LEARNED_TASKS = 3000
-"""The learned probe looks at this many tasks of each split at most, which bounds its memory and time."""
+MARGIN = 0.05
+"""What likeness of pixels may win above 1/K."""
 
-SLACK = 1e-3
-"""Share of r_min by which coordinates rounded to the lattice may come closer than it."""
+LISTED = 5
+"""Problems that a refusal spells out."""
 
 
 def audit(
     tasks: Sequence[ProxyTask],
     records: Sequence[Record],
     neighbourhood: Neighbourhood,
-    folder: Path,
+    looks: Looks,
     alpha: float,
+    *,
+    own_probes: Sequence[Probe] = (),
+    accepted: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What can be known of the tasks without a model, as JSON values.
+    """What can be known of the tasks without a model, as JSON values; `findings` says what is wrong with it.
 
-    `problems` lists what is illegal at any significance. Each probe has its accuracy with a 95 % Wilson interval and
-    the one-sided binomial p of beating 1/K; with several values of K there are no probes and no `entropy`. Raises
-    DataError where a split has no task or an image cannot be read.
+    `problems` lists what is illegal at any significance. Each probe has its accuracy over all tasks, cross-validated by
+    cluster, with the exact 95 % interval (Clopper-Pearson) and the exact one-sided binomial p of beating 1/K. A probe
+    that sees the semantics is the pack's oracle and stands apart. With several values of K there are no probes. Records
+    that are not given have no position and no metadata. Names in `accepted` are probes whose win the recipe accepts.
+    Raises DataError where a task is malformed, a split has no task, an image cannot be read, or clusters are too few.
     """
-    sides: dict[str, list[ProxyTask]] = {side: [t for t in tasks if t.split == side] for side in ("train", "test")}
+    legality.check_form(tasks)
+    sides = {side: [task for task in tasks if task.split == side] for side in ("train", "test")}
     for side, own in sides.items():
         if not own:
             raise DataError(f"the {side} split has no task to audit; set `tasks.{side}` above 0 and give more records")
@@ -49,23 +57,62 @@ def audit(
         "k": ks,
         "chance": 1 / ks[0] if len(ks) == 1 else None,
         "splits": {side: _split(own) for side, own in sides.items()},
-        "problems": [*_illegal(tasks, folder), *_overlap(sides)],
+        "problems": [
+            *legality.of_tasks(tasks, looks),
+            *legality.of_sides(sides),
+            *splits.problems(records, neighbourhood, looks),
+        ],
         "probes": [],
+        "accepted": list(accepted),
+        "overridden": [],
+        "controls": {},
     }
-    if len(ks) > 1:
-        return report
-    by_id = {record.id: record for record in records}
-    for side, own in sides.items():
-        if neighbourhood.position is not None:
-            apart = probes.distances(_candidates(points, own, by_id, neighbourhood))
-            report["splits"][side]["closest"], problems = _closest(own, apart, neighbourhood)
-            report["problems"] += problems
-            report["probes"] += _centrality(side, own, apart)
-        if neighbourhood.nuisance is not None:
-            report["probes"] += _nuisance(side, own, _candidates(nuisances, own, by_id, neighbourhood))
-    trained, report["entropy"] = _trained(sides["train"], sides["test"], folder)
-    report["probes"] += trained
+    if len(ks) == 1:
+        _fill(report, Panel(tasks, {record.id: record for record in records}, neighbourhood, looks, own_probes))
     return report
+
+
+def findings(report: Mapping[str, Any]) -> list[str]:
+    """Everything for which tasks are refused, in words: problems, K that varies, answer positions that are not uniform,
+    and every probe that beats 1/K at alpha divided by the number of probes and that is not accepted."""
+    alpha, problems = report["alpha"], report["problems"]
+    found = list(problems[:LISTED])
+    if len(problems) > LISTED:
+        found.append(f"{len(problems) - LISTED} more problems like these")
+    if len(report["k"]) > 1:
+        found.append(f"K varies: {', '.join(map(str, report['k']))}")
+    for side, split in report["splits"].items():
+        if split["answers_p"] < alpha:
+            found.append(
+                f"answer positions of {side} are not uniform: {split['answers']} (p = {split['answers_p']:.1e})"
+            )
+    for probe in report["probes"]:
+        if wins(report, probe) and probe["name"] not in report["accepted"]:
+            found.append(
+                f"probe `{probe['name']}` sees only {probe['sees']} and is right in {probe['accuracy']:.1%} of "
+                f"{probe['n']} tasks, chance {probe['chance']:.1%} (p = {probe['p']:.1e})"
+            )
+    return found
+
+
+def wins(report: Mapping[str, Any], probe: Mapping[str, Any]) -> bool:
+    """Whether a probe beats 1/K, corrected for the number of probes (Bonferroni).
+
+    One that compares pixels of query and candidates sees the query, and a little of what it wins may be semantics (a
+    high horizon is a dark picture): it wins only where its interval lies wholly above 1/K + MARGIN.
+    """
+    margin = MARGIN if probe["sees"] == RAW_PIXELS else 0.0
+    return bool(probe["p"] < report["alpha"] / len(report["probes"]) and probe["low"] > probe["chance"] + margin)
+
+
+def gate(report: Mapping[str, Any]) -> None:
+    """Refuse tasks that a shortcut can win: raises DataError that lists the findings."""
+    found = findings(report)
+    if found:
+        raise DataError(
+            "the tasks can be won without the query, or are not legal: " + "; ".join(found) + "; mend the views or the "
+            "neighbourhood (see audit.json), then make the tasks again; or give --allow-leaks, which is put on record"
+        )
 
 
 def _split(tasks: Sequence[ProxyTask]) -> dict[str, Any]:
@@ -80,131 +127,59 @@ def _split(tasks: Sequence[ProxyTask]) -> dict[str, Any]:
     }
 
 
-def _overlap(sides: Mapping[str, Sequence[ProxyTask]]) -> Iterator[str]:
-    """Clusters, and records, that a train and a test task share."""
-    train, test = sides["train"], sides["test"]
-    for cluster in sorted({task.cluster for task in train} & {task.cluster for task in test}):
-        yield f"cluster `{cluster}` has tasks in train and in test"
-    used = [{record for task in own for record in task.candidate_records} for own in (train, test)]
-    for record in sorted(used[0] & used[1]):
-        yield f"record `{record}` is a candidate in train and in test"
+def _fill(report: dict[str, Any], panel: Panel) -> None:
+    """Enter candidates that are too close, probes, oracle, entropy and the table by level."""
+    if panel.positions is not None:
+        apart = probes.distances(panel.positions) + np.diag(np.full(panel.k, np.inf))
+        nearest = apart.min(axis=(1, 2))
+        report["closest"] = float(nearest.min())
+        report["problems"] += legality.of_distances(panel.tasks, nearest, panel.near)
+    parts = folds.make(panel.tasks, {name: record.cluster for name, record in panel.by_id.items()})
+    answered = {name: (sees, folds.cross_validate(learner, parts)) for name, sees, learner in panel.learners()}
+    verdicts = {name: _verdict(name, sees, panel, found.picked) for name, (sees, found) in answered.items()}
+    if panel.medoid is not None:
+        verdicts["medoid"] = _verdict("medoid", "candidates", panel, panel.medoid)
+    oracles = [name for name, (sees, _) in answered.items() if sees == SEMANTICS]
+    report["probes"] = [verdict for name, verdict in verdicts.items() if name not in oracles]
+    report["oracle"] = [verdicts[name] for name in oracles]
+    measured = {name: answered[name][1] for name in (LEARNED, TOGETHER, *oracles) if name in answered}
+    own = [task.cluster for task in panel.tasks]
+    left = {name: plain(entropy.conditional(found, panel.right, own)) for name, found in measured.items()}
+    report["entropy"] = {"log_k": float(np.log(panel.k)), "left": left}
+    hits = {name: found.picked == panel.right for name, found in measured.items()}
+    report["by_level"] = [_level(level, panel, hits) for level in sorted({task.level for task in panel.tasks})]
 
 
-def _illegal(tasks: Sequence[ProxyTask], folder: Path) -> Iterator[str]:
-    """Tasks with a wrong answer key, or with two candidates of the same bytes."""
-    digests: dict[View, str] = {}
-    for task in tasks:
-        if task.candidate_records[task.labels.index(task.answer)] != task.query_record:
-            yield f"task `{task.id}`: the answer {task.answer} is not the record asked for"
-        same = defaultdict(list)
-        for label, view in zip(task.labels, task.question.candidates, strict=True):
-            if view not in digests:
-                digests[view] = (
-                    file_digest(image_path(folder, view.content)) if view.modality == "image" else view.content
-                )
-            same[digests[view]].append(label)
-        yield from (
-            f"task `{task.id}`: candidates {' and '.join(labels)} are identical"
-            for labels in same.values()
-            if len(labels) > 1
-        )
+def _level(level: int, panel: Panel, hits: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
+    """How often the measured probes are right among the tasks of one level; `cell` is its side, None without."""
+    own = np.array([task.level == level for task in panel.tasks])
+    return {
+        "level": level,
+        "cell": panel.near.cells[level] if level < len(panel.near.cells) else None,
+        "unit": panel.near.unit,
+        "n": int(own.sum()),
+        "accuracy": {name: _share(int(hit[own].sum()), int(own.sum())) for name, hit in hits.items()},
+    }
 
 
-def _candidates(
-    read: Callable[[Sequence[Record], Neighbourhood], probes.Floats],
-    tasks: Sequence[ProxyTask],
-    by_id: Mapping[str, Record],
-    neighbourhood: Neighbourhood,
-) -> probes.Floats:
-    """What `read` says of the candidates, shape (tasks, K, ...)."""
-    used = sorted({record for task in tasks for record in task.candidate_records})
-    row = {record: number for number, record in enumerate(used)}
-    table = read([by_id[record] for record in used], neighbourhood)
-    rows = np.array([[row[record] for record in task.candidate_records] for task in tasks])
-    return np.asarray(table[rows], dtype=np.float64)
-
-
-def _closest(tasks: Sequence[ProxyTask], apart: probes.Floats, neighbourhood: Neighbourhood) -> tuple[float, list[str]]:
-    """The smallest distance between two candidates of a task, and the tasks where it is below r_min."""
-    nearest = (apart + np.diag(np.full(apart.shape[1], np.inf))).min(axis=(1, 2))
-    return float(nearest.min()), [
-        f"task `{task.id}`: two candidates are {d:g} {neighbourhood.unit} apart, r_min is {neighbourhood.r_min:g}"
-        for task, d in zip(tasks, nearest.tolist(), strict=True)
-        if d < neighbourhood.r_min * (1 - SLACK)
-    ]
-
-
-def _centrality(side: str, tasks: Sequence[ProxyTask], apart: probes.Floats) -> Iterator[dict[str, Any]]:
-    """The candidate in the middle of its set, and the one at the edge."""
-    spread = apart.sum(axis=2)
-    yield _verdict("most central", "candidates", side, tasks, probes.ranked(spread, 0))
-    yield _verdict("least central", "candidates", side, tasks, probes.ranked(spread, -1))
-
-
-def _nuisance(side: str, tasks: Sequence[ProxyTask], nuisance: probes.Floats) -> Iterator[dict[str, Any]]:
-    """The candidate with the smallest, the middle and the largest nuisance of its set."""
-    for name, rank in (("smallest", 0), ("median", (nuisance.shape[1] - 1) // 2), ("largest", -1)):
-        yield _verdict(f"{name} nuisance", "nuisance", side, tasks, probes.ranked(nuisance, rank))
-
-
-def _trained(
-    train: list[ProxyTask], test: list[ProxyTask], folder: Path
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Probes that learn from train, asked on test, and what the strongest of them leaves of log K (in nats)."""
-    some = test[:LEARNED_TASKS]
-    learned = probes.learned(train[:LEARNED_TASKS], some, folder)
-    log_k = math.log(len(test[0].labels))
-    return [
-        _verdict("position", "position", "test", test, probes.position(train, test)),
-        _verdict("wording", "text", "test", test, probes.wording(train, test)),
-        _verdict("learned", "candidates", "test", some, learned.picked),
-    ], {"log_k": log_k, "posterior": learned.entropy, "gap": log_k - learned.entropy}
-
-
-def _verdict(name: str, sees: str, side: str, tasks: Sequence[ProxyTask], picked: probes.Places) -> dict[str, Any]:
+def _verdict(name: str, sees: str, panel: Panel, picked: Places) -> dict[str, Any]:
     """How often a probe is right, and how likely a blind one would be right so often."""
-    correct, n, chance = int((picked == probes.answers(tasks)).sum()), len(tasks), 1 / len(tasks[0].labels)
-    interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    hit, n, chance = picked == panel.right, len(panel.tasks), 1 / panel.k
+    correct, train = int(hit.sum()), np.array([task.split == "train" for task in panel.tasks])
     return {
         "name": name,
         "sees": sees,
-        "split": side,
         "n": n,
         "correct": correct,
-        "accuracy": correct / n,
-        "low": float(interval.low),
-        "high": float(interval.high),
+        **_share(correct, n),
+        "train": float(hit[train].mean()),
+        "test": float(hit[~train].mean()),
         "chance": chance,
         "p": float(binomtest(correct, n, chance, alternative="greater").pvalue),
     }
 
 
-def gate(report: Mapping[str, Any], alpha: float) -> None:
-    """Refuse tasks that a shortcut can win.
-
-    Raises DataError that lists everything illegal, K where it varies, answer positions that are not uniform at
-    `alpha`, and every probe that beats 1/K at `alpha` divided by the number of probes.
-    """
-    reasons = list(report["problems"][:5])
-    if len(report["problems"]) > 5:
-        reasons.append(f"{len(report['problems']) - 5} more problems like these")
-    if len(report["k"]) > 1:
-        reasons.append(f"K varies: {', '.join(map(str, report['k']))}")
-    for side, split in report["splits"].items():
-        if split["answers_p"] < alpha:
-            reasons.append(
-                f"answer positions of {side} are not uniform: {split['answers']} (p = {split['answers_p']:.1e})"
-            )
-    for probe in report["probes"]:
-        if probe["p"] < alpha / len(report["probes"]):
-            reasons.append(
-                f"probe `{probe['name']}` sees only {probe['sees']} and is right in {probe['accuracy']:.1%} of "
-                f"{probe['n']} {probe['split']} tasks, chance {probe['chance']:.1%} (p = {probe['p']:.1e})"
-            )
-    if reasons:
-        raise DataError(
-            "the tasks can be won without the query, or are not legal: "
-            + "; ".join(reasons)
-            + "; mend the views or the "
-            "neighbourhood (see audit.json), then make the tasks again"
-        )
+def _share(correct: int, n: int) -> dict[str, float]:
+    """An accuracy with its exact 95 % interval."""
+    interval = binomtest(correct, n).proportion_ci(0.95, method="exact")
+    return {"accuracy": correct / n, "low": float(interval.low), "high": float(interval.high)}

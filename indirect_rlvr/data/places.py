@@ -1,62 +1,36 @@
-"""Where a neighbourhood puts each record: as real points, and as integers, so that distances are the same everywhere.
+"""What a neighbourhood says of each record, in real numbers: its position, its nuisance, its place on further metrics.
 
-Integers make every comparison of distances exact: no library, thread count or machine can break a tie another way.
+`lattice.py` makes integers of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indirect_rlvr.data import sphere
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.types import Neighbourhood, Record
+from indirect_rlvr.types import Neighbourhood, Record, Ring
 
-Cell = tuple[int, ...]
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """Integer points `points[i]` of the records, with the cell sides and r_min in the same integer unit.
-
-    The unit is a power of ten between 1e-5 and 1e-6 of the smallest of cell sides and r_min: coordinates with so few
-    decimals are exact, others are rounded to it once.
-    """
-
-    points: list[tuple[int, ...]]
-    sides: tuple[int, ...]
-    r_min: int
-
-    def apart(self, one: int, other: int) -> bool:
-        """Whether two records are at least r_min from each other."""
-        squares = sum((a - b) ** 2 for a, b in zip(self.points[one], self.points[other], strict=True))
-        return squares >= self.r_min**2
+DEGREES = "lon_lat_degrees"
 
 
 def points(records: Sequence[Record], neighbourhood: Neighbourhood) -> NDArray[np.float64]:
     """The positions of the records, shape (records, dimensions), in the neighbourhood's unit.
 
-    Raises DataError where a coordinate is not finite or records differ in the number of coordinates.
+    Degrees come back as three metres: straight through the earth, a ten-millionth shorter than the arc at 5 km. Raises
+    DataError where a coordinate is not finite or not in range, or records differ in the number of coordinates.
     """
     assert neighbourhood.position is not None
-    rows: list[tuple[float, ...]] = []
-    for record in records:
-        try:
-            row = tuple(float(x) for x in neighbourhood.position(record))
-        except Exception as error:
-            error.add_note(f"in `position` of the domain's neighbourhood, at record `{record.id}`")
-            raise
-        if not np.isfinite(row).all():
-            raise DataError(f"record `{record.id}`: position is {row}; expected finite coordinates")
-        if not row or len(row) != len(rows[0] if rows else row):
-            raise DataError(
-                f"record `{record.id}`: position {row} has {len(row)} coordinates, `{records[0].id}` has "
-                f"{len(rows[0]) if rows else 0}; expected the same number, at least one"
-            )
-        rows.append(row)
-    return np.array(rows, dtype=np.float64)
+    found = coordinates(records, neighbourhood.position, "position")
+    if neighbourhood.metric != DEGREES:
+        return found
+    return sphere.unit_integers(*degrees(records, found)) / sphere.SCALE * sphere.EARTH_M
 
 
 def nuisances(records: Sequence[Record], neighbourhood: Neighbourhood) -> NDArray[np.float64]:
@@ -64,40 +38,18 @@ def nuisances(records: Sequence[Record], neighbourhood: Neighbourhood) -> NDArra
 
     Raises DataError where one is not finite.
     """
-    assert neighbourhood.nuisance is not None
-    values: list[float] = []
-    for record in records:
-        try:
-            values.append(float(neighbourhood.nuisance(record)))
-        except Exception as error:
-            error.add_note(f"in `nuisance` of the domain's neighbourhood, at record `{record.id}`")
-            raise
-        if not np.isfinite(values[-1]):
-            raise DataError(f"record `{record.id}`: nuisance is {values[-1]}; expected a finite number")
+    nuisance = neighbourhood.nuisance
+    assert nuisance is not None
+    values = asked(records, lambda record: float(nuisance(record)), "nuisance")
+    for record, value in zip(records, values, strict=True):
+        if not math.isfinite(value):
+            raise DataError(f"record `{record.id}`: nuisance is {value}; expected a finite number")
     return np.array(values, dtype=np.float64)
 
 
-def lattice(records: Sequence[Record], neighbourhood: Neighbourhood) -> Lattice | None:
-    """Integer coordinates of the records, or None where position decides nothing: there is none, or no cell and r_min.
-
-    Raises DataError for cells that are not positive and ascending, a negative r_min, or unusable positions.
-    """
-    check(neighbourhood)
-    scales = [length for length in (*neighbourhood.cells[:1], neighbourhood.r_min) if length > 0]
-    if neighbourhood.position is None or not scales:
-        return None
-    step = float(f"1e{Decimal(min(scales)).adjusted() - 5}")
-    grid = np.rint(points(records, neighbourhood) / step)
-    if (np.abs(grid) >= 2.0**53).any():
-        raise DataError(
-            f"positions reach {np.abs(grid).max() * step:g} {neighbourhood.unit}, too far for cells or r_min of "
-            f"{min(scales):g}; subtract an origin in `position`, or enlarge them"
-        )
-    return Lattice(
-        points=[tuple(row) for row in grid.astype(np.int64).tolist()],
-        sides=tuple(round(side / step) for side in neighbourhood.cells),
-        r_min=round(neighbourhood.r_min / step),
-    )
+def points_of(records: Sequence[Record], ring: Ring) -> NDArray[np.float64]:
+    """What the ring measures of each record, shape (records, dimensions)."""
+    return coordinates(records, ring.value, f"rings[{ring.name}].value")  # type: ignore[arg-type]
 
 
 def check(neighbourhood: Neighbourhood) -> None:
@@ -112,3 +64,50 @@ def check(neighbourhood: Neighbourhood) -> None:
         raise DataError(
             "`neighbourhood` has cells, r_min or buffer but no `position`; give `position` or leave them out"
         )
+    for ring in neighbourhood.rings:
+        _check_ring(ring)
+
+
+def _check_ring(ring: Ring) -> None:
+    high = math.inf if ring.r_max is None else ring.r_max
+    if not 0 <= ring.r_min <= high or not math.isfinite(ring.r_min) or (ring.r_min == 0 and high == math.inf):
+        raise DataError(
+            f"ring `{ring.name}` is [{ring.r_min}, {ring.r_max}]; expected 0 <= r_min <= r_max, one of them given"
+        )
+    if (ring.metric == "euclidean") != (ring.bits == 0) or ring.bits < 0:
+        raise DataError(
+            f"ring `{ring.name}` has the metric {ring.metric} and {ring.bits} bits; expected the length of the "
+            "fingerprint for hamming and tanimoto, and 0 for euclidean"
+        )
+
+
+def asked(records: Sequence[Record], of: Callable[[Record], T], name: str) -> list[T]:
+    """What a function of the domain says of each record; its errors name the record."""
+    found = []
+    for record in records:
+        try:
+            found.append(of(record))
+        except Exception as error:
+            error.add_note(f"in `{name}` of the domain's neighbourhood, at record `{record.id}`")
+            raise
+    return found
+
+
+def coordinates(records: Sequence[Record], of: Callable[[Record], Sequence[float]], name: str) -> NDArray[np.float64]:
+    found = asked(records, lambda record: tuple(float(x) for x in of(record)), name)
+    for record, row in zip(records, found, strict=True):
+        if not all(map(math.isfinite, row)):
+            raise DataError(f"record `{record.id}`: {name} is {row}; expected finite coordinates")
+        if not row or len(row) != len(found[0]):
+            raise DataError(
+                f"record `{record.id}`: {name} {row} has {len(row)} coordinates, `{records[0].id}` has "
+                f"{len(found[0])}; expected the same number, at least one"
+            )
+    return np.array(found, dtype=np.float64).reshape(len(records), -1)
+
+
+def degrees(records: Sequence[Record], found: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if found.shape[1] != 2:
+        raise DataError(f"positions have {found.shape[1]} coordinates; expected (longitude_degrees, latitude_degrees)")
+    sphere.check_degrees(found[:, 0], found[:, 1], [record.id for record in records])
+    return found[:, 0], found[:, 1]

@@ -1,60 +1,30 @@
-"""Probes that must not win: each answers proxy tasks from the candidates, the nuisance, the wording or the position
-alone, never from the query. What they win is a shortcut."""
+"""What the audit's probes see and how they learn: from ranks, from features, from words; never from semantics."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
-from indirect_rlvr.data.records import open_image
+from indirect_rlvr.data import logit
+from indirect_rlvr.data.folds import Floats, Learner, Places
+from indirect_rlvr.data.looks import COLOUR, Look, Looks
 from indirect_rlvr.run import keyed_rng
-from indirect_rlvr.types import ProxyTask, View
+from indirect_rlvr.types import ProxyTask, Record
 
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+COMPONENTS = 16
+"""Principal components of thumbnails (or of histograms of bytes) that the learned probe sees."""
 
-THUMBNAIL = 8
-"""Side, in pixels, of what the learned probe sees of an image."""
-
-PENALTIES = (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e4)
-"""Ridge penalties on standardised features, of which two-fold cross-validation on the train tasks picks one."""
+WORDS = 2000
+"""Words that the wording probe knows: the most frequent ones that do not stand in every task."""
 
 
 def answers(tasks: Sequence[ProxyTask]) -> Places:
     """Index of the right candidate of each task."""
     return np.array([task.labels.index(task.answer) for task in tasks], dtype=np.int64)
-
-
-def position(train: Sequence[ProxyTask], test: Sequence[ProxyTask]) -> Places:
-    """Sees nothing: always the place that is right most often in train."""
-    ((place, _),) = Counter(answers(train).tolist()).most_common(1)
-    return np.full(len(test), place, dtype=np.int64)
-
-
-def wording(train: Sequence[ProxyTask], test: Sequence[ProxyTask]) -> Places:
-    """Sees the wording alone: naive Bayes from the words of the question to the place of the answer."""
-    k = len(train[0].labels)
-    places = answers(train).tolist()
-    tasks_K = np.bincount(places, minlength=k).astype(np.float64)
-    counts: dict[str, Floats] = {}
-    for task, place in zip(train, places, strict=True):
-        for word in set(task.question.text.split()):
-            counts.setdefault(word, np.zeros(k))[place] += 1
-    unseen = np.zeros(k)
-    picked = []
-    for task in test:
-        scores_K = np.log(tasks_K + 1)
-        for word in sorted(set(task.question.text.split())):
-            scores_K = scores_K + np.log((counts.get(word, unseen) + 1) / (tasks_K + 2))
-        picked.append(int(scores_K.argmax()))
-    return np.array(picked, dtype=np.int64)
 
 
 def distances(points: Floats) -> Floats:
@@ -66,99 +36,143 @@ def distances(points: Floats) -> Floats:
     return apart
 
 
-def ranked(values: Floats, rank: int) -> Places:
-    """The candidate whose value has this rank (0 smallest, -1 largest), values of shape (tasks, K)."""
-    return np.asarray(np.argsort(values, axis=1, kind="stable")[:, rank], dtype=np.int64)
+def from_centre(points: Floats) -> Floats:
+    """Distance of each candidate from the mean of its set, shape (tasks, K), from points (tasks, K, dimensions)."""
+    return np.asarray(np.linalg.norm(points - points.mean(axis=1, keepdims=True), axis=2), dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What the learned probe made of the test tasks: log posterior over candidates, shape (tasks, K)."""
-
-    log_posterior: Floats
-
-    @property
-    def picked(self) -> Places:
-        """The most probable candidate of each task."""
-        return np.asarray(self.log_posterior.argmax(axis=1), dtype=np.int64)
-
-    @property
-    def entropy(self) -> float:
-        """Mean entropy of the posterior, in nats; log K where it knows nothing."""
-        return float(-(np.exp(self.log_posterior) * self.log_posterior).sum(axis=1).mean())
+def coins(tasks: Sequence[ProxyTask]) -> Floats:
+    """Numbers that break ties between candidates, keyed by task, shape (tasks, K); the index must not break them."""
+    return np.array([[rng.random() for _ in task.labels] for task in tasks for rng in [keyed_rng(0, "tie", task.id)]])
 
 
-def learned(train: Sequence[ProxyTask], test: Sequence[ProxyTask], folder: Path) -> Learned:
-    """Sees the candidates alone: a softmax over them, linear in simple features of each relative to its set.
+def ranks(values: Floats, ties: Floats) -> Places:
+    """The rank of each candidate's value in its set, 0 the smallest, shape (tasks, K)."""
+    order = np.lexsort((ties, values), axis=1)
+    ranked = np.empty_like(order)
+    np.put_along_axis(ranked, order, np.arange(values.shape[1])[None, :], axis=1)
+    return ranked
 
-    Images give an 8 x 8 thumbnail and the mean and spread of each channel; texts give their length and histogram of
-    bytes. The distance of each feature from the set's mean is a feature too, so that "the middle one" can be learned.
+
+def differs(values: Floats) -> bool:
+    """Whether a number tells candidates of a set apart in any task."""
+    return bool((np.ptp(values, axis=1) > 0).any())
+
+
+def by_rank(ranked: Places, right: Places) -> Learner:
+    """Learns how often the answer has which rank."""
+    k = ranked.shape[1]
+    of_answer = ranked[np.arange(len(right)), right]
+
+    def learn(learnt: Places, asked: Places) -> Floats:
+        share = (np.bincount(of_answer[learnt], minlength=k) + 1) / (len(learnt) + k)
+        return np.asarray(np.log(share)[ranked[asked]])
+
+    return learn
+
+
+def by_features(x: Floats, right: Places) -> Learner:
+    """Learns a conditional logit on features of shape (tasks, K, features)."""
+    start = logit.fit(x, right)
+
+    def learn(learnt: Places, asked: Places) -> Floats:
+        whole = len(learnt) == len(x)
+        return logit.log_posterior(x[asked], start if whole else logit.fit(x[learnt], right[learnt], start))
+
+    return learn
+
+
+def by_words(texts: Sequence[str], right: Places, k: int) -> Learner:
+    """Learns by naive Bayes from the words of a text to the place of the answer."""
+    has = _words(texts)
+
+    def learn(learnt: Places, asked: Places) -> Floats:
+        places = np.eye(k)[right[learnt]]
+        tasks_K = places.sum(axis=0)
+        counts = np.asarray(has[learnt].T @ places)
+        likelihood = np.log((counts + 1) / (tasks_K + 2))
+        return np.asarray(log_softmax(has[asked] @ likelihood + np.log(tasks_K + 1), axis=1))
+
+    return learn
+
+
+def _words(texts: Sequence[str]) -> csr_array:
+    """Which words a text has, shape (texts, words); words of every text are left out."""
+    own = [set(text.split()) for text in texts]
+    counts = Counter(word for words in own for word in words)
+    useful = sorted((w for w, n in counts.items() if n < len(texts)), key=lambda word: (-counts[word], word))[:WORDS]
+    column = {word: number for number, word in enumerate(useful)}
+    at = [(row, column[word]) for row, words in enumerate(own) for word in words if word in column]
+    rows, columns = np.array(at, dtype=np.int64).reshape(-1, 2).T
+    return csr_array((np.ones(len(at)), (rows, columns)), shape=(len(texts), len(useful)))
+
+
+def relative(raw: Floats) -> Floats:
+    """Features relative to their set, and how far each is from its set's mean, so that "the middle one" can be learnt.
+
+    Shape (tasks, K, features) gives (tasks, K, at most twice as many), standardised; what never differs is left out.
     """
-    x = _features([*train, *test], folder)
-    spread = x[: len(train)].std(axis=(0, 1))
-    useful = spread > 1e-9
-    x = x[:, :, useful] / spread[useful]
-    x_train, x_test, y = x[: len(train)], x[len(train) :], answers(train)
-    weights = _fit(x_train, y, _penalty(train, x_train, y))
-    return Learned(log_softmax(x_test @ weights, axis=1))
+    from_mean = raw - raw.mean(axis=1, keepdims=True)
+    away = np.abs(from_mean)
+    x = np.concatenate([from_mean, away - away.mean(axis=1, keepdims=True)], axis=2)
+    spread = x.std(axis=(0, 1))
+    return np.asarray(x[:, :, spread > 1e-9] / spread[spread > 1e-9])
 
 
-def _features(tasks: Sequence[ProxyTask], folder: Path) -> Floats:
-    """Shape (tasks, K, features), each relative to the mean of its set."""
+def shown(tasks: Sequence[ProxyTask], looks: Looks) -> Floats:
+    """Principal components of what the candidates show, shape (tasks, K, components)."""
     views = list(dict.fromkeys(view for task in tasks for view in task.question.candidates))
     row = {view: number for number, view in enumerate(views)}
-    table = np.array([_view_features(view, folder) for view in views])
+    table = np.array([looks.of(view).shown for view in views])
     table = table[:, np.ptp(table, axis=0) > 0]
-    raw = table[np.array([[row[view] for view in task.question.candidates] for task in tasks])]
-    relative = raw - raw.mean(axis=1, keepdims=True)
-    away = np.abs(relative)
-    return np.concatenate([relative, away - away.mean(axis=1, keepdims=True)], axis=2)
+    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    _, axes = np.linalg.eigh(table.T @ table)
+    reduced = table @ axes[:, ::-1][:, :COMPONENTS]
+    return np.asarray(reduced[np.array([[row[view] for view in task.question.candidates] for task in tasks])])
 
 
-def _view_features(view: View, folder: Path) -> Floats:
-    """One layout for both modalities, so that a set may mix them: thumbnail, moments, log length, bytes."""
-    image, text = np.zeros(3 * THUMBNAIL**2 + 6), np.zeros(257)
-    if view.modality == "image":
-        picture = open_image(folder, view.content)
-        pixels = np.asarray(picture, dtype=np.float64).reshape(-1, 3) / 255
-        small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-        image = np.concatenate([np.asarray(small, dtype=np.float64).ravel() / 255, pixels.mean(0), pixels.std(0)])
-    else:
-        content = view.content.encode()
-        histogram = np.bincount(np.frombuffer(content, dtype=np.uint8), minlength=256) / max(1, len(content))
-        text = np.concatenate([[np.log1p(len(content))], histogram])
-    return np.concatenate([image, text])
+def mentions(tasks: Sequence[ProxyTask], by_id: Mapping[str, Record]) -> Floats:
+    """How many facts of each candidate stand in the wording, as whole words, in either case, shape (tasks, K)."""
+    used = {name for task in tasks for name in task.candidate_records}
+    facts = {name: {" ".join(_plain_words(str(v))) for v in by_id[name].facts.values()} - {""} for name in used}
+    said = {text: f" {' '.join(_plain_words(text))} " for text in {task.question.text for task in tasks}}
+    return np.array(
+        [
+            [sum(f" {value} " in said[task.question.text] for value in facts[name]) for name in task.candidate_records]
+            for task in tasks
+        ],
+        dtype=np.float64,
+    )
 
 
-def _penalty(train: Sequence[ProxyTask], x: Floats, y: Places) -> float:
-    """The penalty of least cross-entropy on tasks whose set was not fitted; tasks of one set stay together."""
-    fold = np.array([keyed_rng(0, "fold", min(task.candidate_records)).getrandbits(1) for task in train], dtype=bool)
-    if fold.all() or not fold.any():
-        return PENALTIES[-1]
-    losses = []
-    for penalty in PENALTIES:
-        halves = ((fold, ~fold), (~fold, fold))
-        losses.append(sum(_loss(x[held] @ _fit(x[fit], y[fit], penalty), y[held]) * held.sum() for fit, held in halves))
-    return PENALTIES[int(np.argmin(losses))]
+def likeness(tasks: Sequence[ProxyTask], looks: Looks, of: str) -> Floats:
+    """How little each candidate's picture differs from the query's, shape (tasks, K): in `colour` (mean channels and
+    contrast) or in the `pixels` of a thumbnail, each standardised over all queries and over all candidates, so that two
+    kinds of views can be compared. All 0 where some query or candidate is no picture."""
+    pairs = [(task.question.query[:1], task.question.candidates) for task in tasks]
+    if not all(query and all(v.modality == "image" for v in (*query, *shown)) for query, shown in pairs):
+        return np.zeros((len(tasks), len(tasks[0].labels)))
+    part = _colour if of == "colour" else _pixels
+    queries = _standard(np.array([part(looks.of(query[0])) for query, _ in pairs]))
+    shown = _standard(np.array([[part(looks.of(view)) for view in views] for _, views in pairs]))
+    return np.asarray(-np.linalg.norm(shown - queries[:, None], axis=2))
 
 
-def _loss(logits: Floats, y: Places) -> float:
-    return float(-log_softmax(logits, axis=1)[np.arange(len(y)), y].mean())
+def _standard(values: Floats) -> Floats:
+    """Each feature, in the last dimension, with mean 0 and spread 1; what never differs becomes 0."""
+    axes = tuple(range(values.ndim - 1))
+    spread = values.std(axis=axes)
+    return np.asarray((values - values.mean(axis=axes)) / np.where(spread > 1e-9, spread, np.inf))
 
 
-def _fit(x: Floats, y: Places, penalty: float) -> Floats:
-    """Ridge-penalised weights of the softmax over candidates, x of shape (tasks, K, features)."""
-    start = np.zeros(x.shape[2])
-    if not start.size:  # the candidates look all the same to these features
-        return start
-    flat, rows = x.reshape(-1, x.shape[2]), np.arange(len(y))
+def _colour(look: Look) -> Floats:
+    return look.nuisance[COLOUR]
 
-    def objective(weights: Floats) -> tuple[float, Floats]:
-        log_p = log_softmax((flat @ weights).reshape(x.shape[:2]), axis=1)
-        residual = np.exp(log_p)
-        residual[rows, y] -= 1
-        loss = -log_p[rows, y].mean() + penalty / 2 * weights @ weights
-        return float(loss), flat.T @ residual.ravel() / len(y) + penalty * weights
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 100})
-    return np.asarray(found.x, dtype=np.float64)
+def _pixels(look: Look) -> Floats:
+    return look.shown
+
+
+def _plain_words(text: str) -> list[str]:
+    """Lower-case words of letters and digits, with points and signs between them."""
+    return re.findall(r"\w+(?:[.+-]\w+)*", text.lower())

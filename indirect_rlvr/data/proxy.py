@@ -59,8 +59,15 @@ def _asked(sets: list[CandidateSet], queries_per_set: int, seed: int) -> list[tu
     if not 1 <= queries_per_set <= small:
         raise DataError(f"`tasks.queries_per_set` is {queries_per_set}; expected 1 to K, and K is {small}")
     order = sorted(sets, key=lambda s: (keyed_rng(seed, "tasks", s.id).getrandbits(64), s.id))
-    queries = {s.id: keyed_rng(seed, "queries", s.id).sample(sorted(s.members), queries_per_set) for s in order}
-    return [(s, queries[s.id][turn]) for turn in range(queries_per_set) for s in order]
+    queries = {s.id: _queries(s, queries_per_set, seed) for s in order}
+    return [(s, queries[s.id][turn]) for turn in range(queries_per_set) for s in order if turn < len(queries[s.id])]
+
+
+def _queries(candidates: CandidateSet, count: int, seed: int) -> list[str]:
+    """The members to ask for, in order; of an anchor's ring the anchor alone."""
+    if candidates.anchor:
+        return [candidates.anchor]
+    return keyed_rng(seed, "queries", candidates.id).sample(sorted(candidates.members), count)
 
 
 def shortage(tasks: Sequence[ProxyTask], limit: Mapping[Split, int]) -> str:

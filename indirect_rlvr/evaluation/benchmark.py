@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indirect_rlvr.data.proxy import permuted, without_query
 from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.evaluation import transfer
+from indirect_rlvr.evaluation.controls import control_tasks as controlled
 from indirect_rlvr.evaluation.score import Item, Score, Summary, read_predictions, score_predictions, summarise
 from indirect_rlvr.run import digest, plain, read_jsonl, write_jsonl
 from indirect_rlvr.types import Benchmark, Completion, Prompt, ProxyTask
 
 Generate = Callable[[list[Prompt]], list[Completion]]
 Asked = Mapping[str, Sequence[ProxyTask]]
-PROXY, NO_QUERY, PERMUTED = "proxy", "no_query", "permuted"
+PROXY = "proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,13 @@ class Policy:
 
 
 def conditions(tasks: Sequence[ProxyTask], control_tasks: Sequence[ProxyTask], seed: int) -> Asked:
-    """What each row is asked: the held-out tasks as trained, and some of them in two controls.
+    """What each row is asked: the held-out tasks as trained, and some of them in the modality controls.
 
-    Without its query a task can only be won by a shortcut: expect chance. With its candidates in another order an
-    honest policy does as well as before, and one that prefers positions does not: expect no change.
+    Without its query, without images or with the query of another task it can only be won by a shortcut: expect chance.
+    With its candidates in another order an honest policy does as well as before, and one that prefers positions does
+    not: expect no change.
     """
-    return {
-        PROXY: list(tasks),
-        NO_QUERY: [without_query(task) for task in control_tasks],
-        PERMUTED: [permuted(task, seed) for task in control_tasks],
-    }
+    return {PROXY: list(tasks), **controlled(control_tasks, seed)}
 
 
 def evaluate(
@@ -130,7 +127,7 @@ def _row(model: str, asked: Asked, scores: Mapping[str, list[Score]], first: lis
     return {
         "model": model,
         **plain(summaries[PROXY]),
-        "controls": {name: _brief(summaries[name]) for name in (NO_QUERY, PERMUTED)},
+        "controls": {name: _brief(summaries[name]) for name in asked if name != PROXY},
         "vs_first": transfer.comparison_json(transfer.compare(first, scores[PROXY])),
     }
 

@@ -21,7 +21,7 @@ def rows_section(contents: Contents) -> Html:
     models = [row["model"] for row in results["rows"]]
     columns = [
         Column("Model"), Column("Accuracy, 95 % interval", "wide"), Column("Format", "num"), Column("Tokens", "num"),
-        Column("Without query", "num"), Column("Reordered", "num"),
+        Column("Without query", "num"), Column("Other query", "num"), Column("Reordered", "num"),
     ]  # fmt: skip
     body = [
         [
@@ -30,6 +30,7 @@ def rows_section(contents: Contents) -> Html:
             percent(row["format_rate"]),
             number(round(row["mean_completion_tokens"], 1)),
             _control(row["controls"]["no_query"]),
+            _control(row["controls"]["other_query"]),
             _control(row["controls"]["permuted"]),
         ]
         for row in results["rows"]
@@ -45,7 +46,8 @@ def rows_section(contents: Contents) -> Html:
             f"The dashed line is chance, {percent(results['chance'])}. Intervals are clustered: tasks of one place do "
             "not count as independent. Format: completions with exactly one think and one answer part. Tokens: mean "
             "length of a completion. Without query: the same question with nothing to match, where only a shortcut can "
-            "beat chance; no answer counts as wrong, and what is left among the answered stands below. Reordered: the "
+            "beat chance; no answer counts as wrong, and what is left among the answered stands below. Other query: "
+            "that of another task, whose place is not among the candidates, so nobody can know. Reordered: the "
             "candidates in another order, where an honest policy does as well as before.",
             style="note",
         ),

@@ -42,8 +42,10 @@ def accuracy_bar(share: float, ci95: Sequence[float], chance: float, style: str)
     )
 
 
-def line_chart(title: str, series: Sequence[Series], low: float | None = None, high: float | None = None) -> Html:
-    """Lines over optimizer steps with axes, a hover title on every point and a summary for screen readers.
+def line_chart(
+    title: str, series: Sequence[Series], low: float | None = None, high: float | None = None, axis: str = "step"
+) -> Html:
+    """Lines over what `axis` names, with axes, a hover title on every point and a summary for screen readers.
 
     `low` and `high` widen the vertical axis. Series without points are left out; there must be one with points.
     """
@@ -54,12 +56,17 @@ def line_chart(title: str, series: Sequence[Series], low: float | None = None, h
     frame = _Frame(min(xs), max(xs), y_ticks[0], y_ticks[-1])
     return element(
         "svg",
-        {"class": "chart", "viewBox": f"0 0 {WIDTH:g} {HEIGHT:g}", "role": "img", "aria-label": _summary(title, drawn)},
+        {
+            "class": "chart",
+            "viewBox": f"0 0 {WIDTH:g} {HEIGHT:g}",
+            "role": "img",
+            "aria-label": _summary(title, drawn, axis),
+        },
         *(_y_tick(frame, y) for y in y_ticks),
         *(_x_tick(frame, x) for x in ticks(frame.left, frame.right) if frame.left <= x <= frame.right),
-        element("text", {"class": "axis-name", "x": WIDTH - RIGHT, "y": HEIGHT - 3, "text-anchor": "end"}, "step"),
+        element("text", {"class": "axis-name", "x": WIDTH - RIGHT, "y": HEIGHT - 3, "text-anchor": "end"}, axis),
         *(part for s in drawn for part in _lines(frame, s)),
-        *(_hover(frame, s, x, y) for s in drawn for x, y in s.points),
+        *(_hover(frame, s, x, y, axis) for s in drawn for x, y in s.points),
     )
 
 
@@ -118,8 +125,8 @@ def _path(frame: _Frame, points: Sequence[tuple[float, float]], style: str) -> H
     return element("polyline", {"class": style, "points": Html(path)})
 
 
-def _hover(frame: _Frame, series: Series, x: float, y: float) -> Html:
-    words = f"{series.name}, step {number(x)}: {number(y)}"
+def _hover(frame: _Frame, series: Series, x: float, y: float, axis: str) -> Html:
+    words = f"{series.name}, {axis} {number(x)}: {number(y)}"
     place = {"class": "hover", "cx": frame.x(x), "cy": frame.y(y), "r": 5}
     return element("circle", place, element("title", None, words))
 
@@ -144,10 +151,10 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return finite[::every]
 
 
-def _summary(title: str, series: Sequence[Series]) -> str:
+def _summary(title: str, series: Sequence[Series], axis: str) -> str:
     said = [
-        f"{s.name} from {number(s.points[0][1])} at step {number(s.points[0][0])} "
-        f"to {number(s.points[-1][1])} at step {number(s.points[-1][0])}"
+        f"{s.name} from {number(s.points[0][1])} at {axis} {number(s.points[0][0])} "
+        f"to {number(s.points[-1][1])} at {axis} {number(s.points[-1][0])}"
         for s in series
     ]
     return f"{title}: {'; '.join(said)}"

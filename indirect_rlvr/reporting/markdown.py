@@ -32,12 +32,12 @@ def markdown(run: Path) -> str:
 
 def _rows(contents: Contents) -> str:
     results = contents.results
-    heads = ["model", "accuracy", "95 % interval", "format", "tokens", "without query", "reordered"]
+    heads = ["model", "accuracy", "95 % interval", "format", "tokens", "without query", "other query", "reordered"]
     body = [
         [
             row["model"], percent(row["accuracy"]), interval(row["ci95"]), percent(row["format_rate"]),
             number(round(row["mean_completion_tokens"], 1)), percent(row["controls"]["no_query"]["accuracy"]),
-            percent(row["controls"]["permuted"]["accuracy"]),
+            percent(row["controls"]["other_query"]["accuracy"]), percent(row["controls"]["permuted"]["accuracy"]),
         ]
         for row in results["rows"]
     ]  # fmt: skip

@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from indirect_rlvr.data.audit import findings, wins
 from indirect_rlvr.reporting.blocks import Column, folded, paragraph, section, table
-from indirect_rlvr.reporting.charts import accuracy_bar
+from indirect_rlvr.reporting.charts import Series, accuracy_bar, line_chart
 from indirect_rlvr.reporting.contents import Contents
 from indirect_rlvr.reporting.markup import Html, element, join, text
 from indirect_rlvr.reporting.wording import duration, interval, number, p_value, percent
 
 MANIFEST_LIMIT = 60_000
+STYLES = ("m-0", "m-1", "m-last")
+"""Colours of the probes together, the learned probe and the oracle."""
 NOTE_ITEMS = 40
 """Entries of a list in a note that are shown."""
 
@@ -19,39 +22,71 @@ def audit_section(contents: Contents) -> Html:
     """What a policy wins that never sees the query: each probe against chance, and the verdict in words."""
     audit = contents.audit
     columns = [
-        Column("Probe"), Column("Accuracy, 95 % interval", "wide"), Column("Sees only"), Column("Split"),
-        Column("p", "num"),
+        Column("Probe"), Column("Accuracy, exact 95 % interval", "wide"), Column("Sees only"), Column("p", "num"),
     ]  # fmt: skip
-    body = [_probe(probe) for probe in audit["probes"]]
     splits = [
         f"{split['tasks']:,} {side} tasks in {split['clusters']:,} clusters" for side, split in audit["splits"].items()
     ]
     parts: list[str] = [paragraph(audit_verdict(audit))]
-    if body:
-        parts.append(table("Probes that must not beat chance; p of doing so well by luck", columns, body, "cards trio"))
-    if "entropy" in audit:
-        left, log_k = audit["entropy"]["posterior"], audit["entropy"]["log_k"]
-        said = f"The learned probe is left with {number(left)} of log K = {number(log_k)} nats of doubt on the answer."
-        parts.append(paragraph(said))
+    if audit["probes"]:
+        body = [_probe(probe) for probe in [*audit["probes"], *audit["oracle"]]]
+        said = "Probes, cross-validated by cluster, that must not beat chance; p of doing so well by luck"
+        parts += [table(said, columns, body, "cards trio"), paragraph(_doubt(audit["entropy"])), _levels(audit)]
     parts.append(paragraph(f"Audited: {'; '.join(splits)}.", style="note"))
     return section("audit", "Can the tasks be won without the query?", *parts)
 
 
 def audit_verdict(audit: Mapping[str, Any]) -> str:
-    """The audit in one sentence; a probe wins where p is below alpha divided by the number of probes."""
-    probes, alpha = audit["probes"], audit["alpha"]
-    won = [probe["name"] for probe in probes if probe["p"] < alpha / len(probes)]
-    if audit["problems"] or won:
-        faults = [*audit["problems"][:3], *(f"probe {name} beats chance" for name in won)]
-        return f"Yes, these tasks leak: {'; '.join(faults)}."
+    """The audit in one sentence, as `data.audit.findings` judges it."""
+    found, probes = findings(audit), audit["probes"]
+    if found:
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        allowed = " The run went on because --allow-leaks was given." if audit["overridden"] else ""
+        return f"Yes, these tasks leak: {'; '.join(found[:3])}{more}.{allowed}"
     if not probes:
         return "Not known: no probe was run."
+    accepted = [f"{probe['name']} beats chance, and the recipe accepts it" for probe in probes if wins(audit, probe)]
     best = max(probes, key=lambda probe: probe["accuracy"])
     return (
-        f"Not by what was tried: none of {len(probes)} probes beats chance at α = {alpha:g} divided by their number. "
-        f"The best, {best['name']}, wins {percent(best['accuracy'])} ({interval((best['low'], best['high']))}) where "
-        f"chance is {percent(best['chance'])}."
+        f"Not by what was tried: none of {len(probes)} probes beats chance at α = {audit['alpha']:g} divided by their "
+        f"number. The best, {best['name']}, wins {percent(best['accuracy'])} ({interval((best['low'], best['high']))}) "
+        f"where chance is {percent(best['chance'])}."
+        if not accepted
+        else f"Only in a way that was accepted: {'; '.join(accepted)}."
     )
+
+
+def _doubt(entropy: Mapping[str, Any]) -> str:
+    """How many nats of doubt about the answer each measured probe leaves."""
+    left = [
+        f"{name} {number(found['nats'])} ({number(found['low'])} to {number(found['high'])})"
+        for name, found in entropy["left"].items()
+    ]
+    return f"Nats of doubt about the answer that are left, of log K = {number(entropy['log_k'])}: {'; '.join(left)}."
+
+
+def _levels(audit: Mapping[str, Any]) -> Html:
+    """Accuracy of the probes together, and of the oracle, against the size of the neighbourhood; from two sizes on."""
+    levels = audit["by_level"]
+    if len(levels) < 2:
+        return join()
+    sized = all(level["cell"] is not None for level in levels)
+    xs = [float(level["cell"] if sized else level["level"]) for level in levels]
+    names = list(levels[0]["accuracy"])
+    series = [
+        Series(name, style, [(x, level["accuracy"][name]["accuracy"]) for x, level in zip(xs, levels, strict=True)])
+        for name, style in zip(names, STYLES, strict=False)
+    ]
+    chance = Series("chance", "m-2", [(x, audit["chance"]) for x in (xs[0], xs[-1])])
+    axis = f"cell side, {levels[0]['unit']}" if sized else "level"
+    keys = [
+        element("span", {"class": "key"}, element("i", {"class": f"{line.style} swatch"}), line.name)
+        for line in (*series, chance)
+    ]
+    title = "Accuracy against the neighbourhood's size"
+    chart = line_chart(title, [*series, chance], low=0.0, high=1.0, axis=axis)
+    figure = element("figure", None, element("figcaption", None, title), chart)
+    return join(element("p", {"class": "legend"}, *keys), element("div", {"class": "charts"}, figure))
 
 
 def notes_section(contents: Contents) -> Html:
@@ -118,7 +153,7 @@ def _probe(probe: Mapping[str, Any]) -> list[str]:
         element("span", None, f" {interval(ends)}"),
     )
     bar = accuracy_bar(probe["accuracy"], ends, probe["chance"], "m-0")
-    return [probe["name"], join(bar, words), probe["sees"], probe["split"], p_value(probe["p"])]
+    return [probe["name"], join(bar, words), probe["sees"], p_value(probe["p"])]
 
 
 def _dropped(stage: Mapping[str, Any]) -> str:

@@ -4,26 +4,24 @@ One generation of `prompts_per_step` × `group_size` rollouts serves one optimiz
 so old log-probabilities need no pass of their own. The loss is TRL's.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import torch
-from datasets import Dataset
 from transformers import PrinterCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from indirect_rlvr.config import Grpo, Model
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import trl_rewards
-from indirect_rlvr.run import fresh_folder
+from indirect_rlvr.run import file_digest, fresh_folder, write_jsonl
 from indirect_rlvr.training import models, options
+from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
 from indirect_rlvr.training.health import Watch
+from indirect_rlvr.training.recording import RecordingTrainer
 from indirect_rlvr.types import ProxyTask
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
@@ -43,13 +41,19 @@ def train(
 ) -> dict[str, Any]:
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
-    All or nothing; the same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`,
-    `reward_first`, `reward_last` and `weights_sha256`. Raises ConfigError for `[grpo.trl]`, DataError for unusable or
-    too few tasks, RunError where training diverges.
+    A band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. All or nothing;
+    the same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`,
+    `reward_last`, `weights_sha256`, and of the curriculum `tasks`, `left_out` and `refilled` (groups). Raises
+    ConfigError for `[grpo.trl]`, DataError for unusable or too few tasks, RunError where training diverges.
     """
     with fresh_folder(out) as folder:
+        chosen = _plan(tasks, settings, seed)
+        if chosen.left_out:
+            rows = [{"task_id": task.id, "difficulty": task.difficulty} for task in chosen.tasks]
+            write_jsonl(folder / "curriculum.jsonl", rows)
         config = _config(folder, settings, model_settings, seed, composite)
-        dataset = _dataset(tasks, domain, records_folder, settings)
+        dataset = grpo_dataset(chosen.tasks, domain, records_folder)
+        walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
         policy = models.load_for_training(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
@@ -60,32 +64,42 @@ def train(
             model=policy.model,
             reward_funcs=list(rewards),
             args=config,
-            train_dataset=dataset,
+            train_dataset=walked,
             processing_class=policy.processor,
             callbacks=[watch],
         )
         trainer.remove_callback(PrinterCallback)
         with watch, (folder / "rollouts.jsonl").open("w", encoding="utf-8") as stream:
             trainer.record_to(stream)
+            trainer.refill_from(dataset, walked, settings)
             trainer.train()
         models.save(policy, folder)
     earned = [line["reward"] for line in watch.lines if "reward" in line]
     ends = {"reward_first": earned[0], "reward_last": earned[-1], "weights_sha256": models.weights_digest(policy.model)}
-    return {"steps": settings.steps, "rollouts": trainer.recorded, **ends}
+    used: dict[str, Any] = {"tasks": len(chosen.tasks), "left_out": chosen.left_out, "refilled": trainer.refilled}
+    if settings.curriculum.answers:
+        used["answers_sha256"] = file_digest(Path(settings.curriculum.answers))
+    return {"steps": settings.steps, "rollouts": trainer.recorded, **used, **ends}
 
 
-def _dataset(tasks: Sequence[ProxyTask], domain: Domain, folder: Path, settings: Grpo) -> Dataset:
+def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
     if len(tasks) < settings.prompts_per_step:
         raise DataError(
             f"{len(tasks)} train tasks cannot fill a step of {settings.prompts_per_step} prompts; "
             "lower grpo.prompts_per_step or raise tasks.train"
         )
-    return grpo_dataset(tasks, domain, folder)
+    generations = -(-settings.steps // _cycle(settings))
+    return plan(tasks, settings.curriculum, generations * settings.prompts_per_step, settings.prompts_per_step, seed)
+
+
+def _cycle(settings: Grpo) -> int:
+    """Optimizer steps that one generation serves."""
+    return int(settings.trl.get("num_iterations", 1))
 
 
 def _require_whole_cycles(settings: Grpo) -> None:
     """TRL keeps no rollouts in a checkpoint: one taken between the iterations over a generation resumes differently."""
-    cycle = int(settings.trl.get("num_iterations", 1))
+    cycle = _cycle(settings)
     save_steps = settings.trl.get("save_steps", cycle)
     if save_steps != int(save_steps) or int(save_steps) % cycle:
         raise ConfigError(
@@ -103,53 +117,13 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
         "steps_per_generation": cut["gradient_accumulation_steps"],
         "reward_weights": [*composite.weights, *composite.group_weights],
     }
+    if settings.curriculum.order != "none":
+        ours["shuffle_dataset"] = False
     common = options.common(folder, settings.steps, seed, model_settings)
-    return options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
-
-
-class RecordingTrainer(GRPOTrainer):
-    """TRL's trainer, which also writes every rollout down with what it earned; nothing about the training differs."""
-
-    recorded = 0
-
-    def record_to(self, stream: TextIO) -> None:
-        """Where rollouts go, one JSON object a line."""
-        self._rollout_stream = stream
-
-    def _calculate_rewards(
-        self,
-        inputs: list[dict[str, Any]],
-        prompts: list[Any],
-        completions: list[Any],
-        completion_ids_list: list[list[int]],
-    ) -> torch.Tensor:
-        """The rewards, (rollouts, terms); kept beside ids and texts until the advantages are known."""
-        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        self._scored = (completions, completion_ids_list, rewards)
-        return rewards
-
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
-        completions, ids, rewards = self._scored
-        total = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
-        for i, row in enumerate(inputs):
-            line = {
-                "step": self.state.global_step + 1,
-                "task_id": row["task_id"],
-                "text": completions[i][0]["content"],
-                "token_ids": ids[i],
-                "tokens": len(ids[i]),
-                "finished": ids[i][-1] in self.eos_token_ids,
-                "terms": dict(zip(self.reward_func_names, map(_number, rewards[i].tolist()), strict=True)),
-                "reward": _number(total[i].item()),
-                "advantage": _number(output["advantages"][i].item()),
-            }
-            self._rollout_stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
-        self._rollout_stream.flush()
-        self.recorded += len(inputs)
-        return output
-
-
-def _number(value: float) -> float | None:
-    """float32 for JSON; None where a term did not apply."""
-    return round(value, 7) if math.isfinite(value) else None
+    config = options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
+    if settings.curriculum.refill and config.world_size > 1:
+        raise ConfigError(
+            f"`grpo.curriculum.refill` is {settings.curriculum.refill} on {config.world_size} processes; groups are "
+            "sampled anew on one process only: set it to 0, or start one process"
+        )
+    return config

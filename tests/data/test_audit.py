@@ -1,6 +1,7 @@
 """A planted shortcut is found and refused, one kind after the other; symmetric tasks pass."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import dist, log
@@ -10,8 +11,10 @@ from random import Random
 import pytest
 from PIL import Image
 
-from indirect_rlvr.data.audit import audit, gate
+from indirect_rlvr.data.audit import audit, findings, gate, wins
+from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.data.negatives import form_sets
+from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.data.proxy import make_tasks, permuted
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.types import Neighbourhood, ProxyTask, Question, Record, Split, View
@@ -104,7 +107,7 @@ def anchored(records: list[Record], near: Callable[[Record, Record], float]) -> 
 
 def refused(tasks: list[ProxyTask], records: list[Record], folder: Path, neighbourhood: Neighbourhood = PLANE) -> str:
     with pytest.raises(DataError) as raised:
-        gate(audit(tasks, records, neighbourhood, folder, ALPHA), ALPHA)
+        gate(audit(tasks, records, neighbourhood, Looks(folder), ALPHA))
     return str(raised.value)
 
 
@@ -113,23 +116,24 @@ def test_a_split_without_tasks_is_refused(texts: list[Record], folder: Path) -> 
     with pytest.raises(
         DataError, match=r"^the test split has no task to audit; set `tasks.test` above 0 and give more"
     ):
-        audit(train, texts, PLANE, folder, ALPHA)
+        audit(train, texts, PLANE, Looks(folder), ALPHA)
 
 
 def test_a_brighter_right_tile_is_found(tiles: list[Record], folder: Path) -> None:
     message = refused(tasks_of(tiles, Terrain(bright=True)), tiles, folder)
-    assert "probe `learned` sees only candidates and is right in 5" in message
-    assert message.count("probe `") == 1
+    assert "probe `red` sees only nuisance and is right in 4" in message
+    assert "probe `learned` sees only candidates and is right in " in message
+    assert "medoid" not in message
 
 
 def test_a_longer_right_text_is_found(texts: list[Record], folder: Path) -> None:
     message = refused(tasks_of(texts, Terrain(bright=True)), texts, folder)
-    assert "probe `learned` sees only candidates" in message
+    assert "probe `text length` sees only nuisance" in message
 
 
 def test_rings_around_the_answer_are_found_by_their_middle(texts: list[Record], folder: Path) -> None:
     message = refused(anchored(texts, lambda anchor, r: dist(where(anchor), where(r))), texts, folder)
-    assert "probe `most central` sees only candidates" in message
+    assert "probe `medoid` sees only candidates" in message
 
 
 def test_negatives_nearest_in_nuisance_are_found_by_their_median(texts: list[Record], folder: Path) -> None:
@@ -137,7 +141,7 @@ def test_negatives_nearest_in_nuisance_are_found_by_their_median(texts: list[Rec
         return abs(float(anchor.facts["brightness"]) - float(record.facts["brightness"]))
 
     message = refused(anchored(texts, near), texts, folder)
-    assert "probe `median nuisance` sees only nuisance" in message
+    assert "probe `the domain's nuisance` sees only nuisance" in message
 
 
 def test_a_right_tile_in_the_middle_of_its_set_by_looks_is_found(tiles: list[Record], folder: Path) -> None:
@@ -152,7 +156,8 @@ def test_a_right_tile_in_the_middle_of_its_set_by_looks_is_found(tiles: list[Rec
 def test_wording_that_depends_on_the_answer_is_found(texts: list[Record], folder: Path) -> None:
     leaking = Terrain(text=lambda place: "Which tile?" if place < 2 else "Which tile then?")
     message = refused(tasks_of(texts, leaking), texts, folder)
-    assert "probe `wording` sees only text and is right in 50.0% of 160 test tasks, chance 25.0%" in message
+    found = re.search(r"probe `wording` sees only text and is right in ([\d.]+)% of 440 tasks, chance 25.0%", message)
+    assert found and abs(float(found[1]) - 50) < 5  # it knows the two places, and takes either
 
 
 def test_answers_that_prefer_a_position_are_found(texts: list[Record], folder: Path) -> None:
@@ -174,10 +179,10 @@ def test_k_that_varies_is_refused_without_a_probe(texts: list[Record], folder: P
         answer="A",
         candidate_records=(task.query_record,),
     )
-    report = audit([short, *tasks[1:]], texts, PLANE, folder, ALPHA)
+    report = audit([short, *tasks[1:]], texts, PLANE, Looks(folder), ALPHA)
     assert (report["k"], report["chance"], report["probes"]) == ([1, 4], None, [])
     with pytest.raises(DataError, match=r"K varies: 1, 4"):
-        gate(report, ALPHA)
+        gate(report)
 
 
 def test_the_same_image_under_two_names_is_found(tiles: list[Record], folder: Path) -> None:
@@ -207,25 +212,122 @@ def test_candidates_closer_than_r_min_are_found(texts: list[Record], folder: Pat
     assert "more problems like these" in message
 
 
+def test_a_candidate_that_only_looks_like_another_is_found(tiles: list[Record], folder: Path) -> None:
+    tasks = tasks_of(tiles, Terrain())
+    task = tasks[0]
+    with Image.open(folder / task.question.candidates[1].content) as tile:
+        tile.resize((64, 64), Image.Resampling.NEAREST).save(folder / "enlarged.png")
+    views = (*task.question.candidates[:3], View("tile", "image", "enlarged.png"))
+    message = refused([replace(task, question=replace(task.question, candidates=views)), *tasks[1:]], tiles, folder)
+    assert f"task `{task.id}`: candidates B and D look the same" in message
+
+
+def test_a_wording_that_names_the_right_place_is_found(texts: list[Record], folder: Path) -> None:
+    class Telling(Terrain):
+        def make_task(self, query: Record, candidates: Sequence[Record]) -> Question:
+            question = super().make_task(query, candidates)
+            return replace(question, text=f"Which tile is of {str(query.facts['town']).upper()}?")
+
+    named = [replace(record, facts={**record.facts, "town": f"New Ham {i}"}) for i, record in enumerate(texts)]
+    message = refused(tasks_of(named, Telling()), named, folder)
+    assert "probe `mentioned metadata` sees only text and metadata and is right in 100.0% of 440 tasks" in message
+
+
+def test_a_query_printed_with_the_same_brightness_is_found(tiles: list[Record], folder: Path) -> None:
+    seen = [
+        replace(record, views={**record.views, "note": replace(record.views["print"], kind="note")}) for record in tiles
+    ]
+    message = refused(tasks_of(seen, Terrain()), seen, folder)
+    assert "probe `likeness of pixels` sees only raw pixels" in message
+
+
+def test_likeness_of_pixels_may_win_a_little_and_no_other_probe_may() -> None:
+    base = {"name": "p", "sees": "raw pixels", "n": 2600, "accuracy": 0.24, "low": 0.22, "chance": 0.2, "p": 1e-6}
+    report = {"alpha": ALPHA, "probes": [base]}
+    assert not wins(report, base)
+    assert wins(report, {**base, "sees": "nuisance"})
+    assert wins(report, {**base, "low": 0.251})
+    assert not wins(report, {**base, "low": 0.251, "p": 0.01})
+
+
+def own_probe(values: Callable[[ProxyTask], Sequence[float]], sees: str = "nuisance") -> Probe:
+    return Probe("own", sees, lambda task, folder: values(task))
+
+
+def tell(task: ProxyTask) -> list[float]:
+    return [float(label == task.answer) for label in task.labels]
+
+
+def test_a_probe_of_the_domain_that_wins_is_found_unless_it_is_accepted(texts: list[Record], folder: Path) -> None:
+    tasks = tasks_of(texts, Terrain())
+    report = audit(tasks, texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(tell)])
+    assert findings(report) == [
+        "probe `own` sees only nuisance and is right in 100.0% of 440 tasks, chance 25.0% (p = 1.2e-265)"
+    ]
+    accepted = audit(tasks, texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(tell)], accepted=["own"])
+    assert findings(accepted) == []
+
+
+def test_an_oracle_stands_apart_and_refuses_nothing(texts: list[Record], folder: Path) -> None:
+    tasks = tasks_of(texts, Terrain())
+    report = audit(tasks, texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(tell, "semantics")])
+    assert findings(report) == []
+    assert "own" not in [probe["name"] for probe in report["probes"]]
+    assert [(found["name"], found["accuracy"]) for found in report["oracle"]] == [("own", 1.0)]
+    assert report["entropy"]["left"]["own"]["nats"] < 0.05
+    assert {level["level"]: level["accuracy"]["own"]["accuracy"] for level in report["by_level"]} == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize(("values", "given"), [([1.0, 2.0], "[1.0, 2.0]"), ([0, 1, float("nan"), 2], "nan")])
+def test_a_probe_that_gives_no_number_for_each_candidate_names_itself(
+    values: list[float], given: str, texts: list[Record], folder: Path
+) -> None:
+    with pytest.raises(
+        DataError, match=r"^probe `own` gave .*; expected 4 finite numbers, one for each candidate$"
+    ) as e:
+        audit(
+            tasks_of(texts, Terrain()), texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(lambda task: values)]
+        )
+    assert given in str(e.value)
+
+
+def test_a_malformed_task_is_named(texts: list[Record], folder: Path) -> None:
+    tasks = tasks_of(texts, Terrain())
+    for change, said in (({"answer": "Z"}, "has the answer 'Z' and"), ({"labels": tuple("ABC")}, "has 4 candidates")):
+        with pytest.raises(DataError, match=rf"^task `{tasks[0].id}` {said}"):
+            audit([replace(tasks[0], **change), *tasks[1:]], texts, PLANE, Looks(folder), ALPHA)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("modality", ["tiles", "texts"])
 def test_symmetric_tasks_pass_and_leave_the_whole_entropy(
     modality: str, folder: Path, request: pytest.FixtureRequest
 ) -> None:
     records = request.getfixturevalue(modality)
-    report = audit(tasks_of(records, Terrain()), records, PLANE, folder, ALPHA)
-    gate(report, ALPHA)
+    report = audit(tasks_of(records, Terrain()), records, PLANE, Looks(folder), ALPHA)
+    gate(report)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert len(report["probes"]) == 2 * (2 + 3) + 3
+    names = {probe["name"] for probe in report["probes"]}
+    assert {"answer index", "medoid", "spatial centre", "learned", "the domain's nuisance"} <= names
+    assert ("brightness" in names, "text length" in names) == (modality == "tiles", modality == "texts")
     assert all(probe["low"] <= probe["accuracy"] <= probe["high"] for probe in report["probes"])
     assert report["splits"]["test"]["answers"] == dict.fromkeys("ABCD", 40)
-    assert report["splits"]["train"]["closest"] >= 2.0 * (1 - 1e-4)
+    assert report["closest"] >= 2.0 * (1 - 1e-4)
     assert report["entropy"]["log_k"] == pytest.approx(log(4))
-    assert abs(report["entropy"]["gap"]) < 0.05
+    assert all(abs(left["gap"]) < 0.02 for left in report["entropy"]["left"].values())
+    assert sum(level["n"] for level in report["by_level"]) == 440
 
 
-def test_sets_without_position_and_nuisance_have_three_probes(texts: list[Record], folder: Path) -> None:
-    report = audit(tasks_of(texts, Terrain(), Neighbourhood()), texts, Neighbourhood(), folder, ALPHA)
-    assert [probe["name"] for probe in report["probes"]] == ["position", "wording", "learned"]
+def test_tasks_without_records_are_audited_by_their_views_alone(tiles: list[Record], folder: Path) -> None:
+    report = audit(tasks_of(tiles, Terrain(bright=True)), [], PLANE, Looks(folder), ALPHA)
+    names = {probe["name"] for probe in report["probes"]}
+    assert "brightness" in names
+    assert names.isdisjoint({"medoid", "spatial centre", "the domain's nuisance", "mentioned metadata"})
+    assert any(finding.startswith("probe `brightness`") for finding in findings(report))
+
+
+def test_a_split_made_elsewhere_is_looked_at_again(texts: list[Record], folder: Path) -> None:
+    message = refused(tasks_of(texts, Terrain()), texts, folder, replace(PLANE, buffer=30.0))
+    assert "m from a test record, the buffer is 30 m" in message
 
 
 def test_candidates_of_the_same_letters_leave_the_learned_probe_blind(texts: list[Record], folder: Path) -> None:
@@ -236,12 +338,12 @@ def test_candidates_of_the_same_letters_leave_the_learned_probe_blind(texts: lis
         )
 
     records = [shuffled(record) for record in texts]
-    report = audit(tasks_of(records, Terrain()), records, PLANE, folder, ALPHA)
-    gate(report, ALPHA)
-    assert report["entropy"]["gap"] == pytest.approx(0.0)
+    report = audit(tasks_of(records, Terrain()), records, PLANE, Looks(folder), ALPHA)
+    gate(report)
+    assert {"learned", "typicality", "text length"}.isdisjoint({probe["name"] for probe in report["probes"]})
 
 
 def test_a_nuisance_that_is_not_finite_names_its_record(texts: list[Record], folder: Path) -> None:
     broken = replace(PLANE, nuisance=lambda record: float("inf"))
     with pytest.raises(DataError, match=r"^record `p[0-9]+`: nuisance is inf; expected a finite number$"):
-        audit(tasks_of(texts, Terrain()), texts, broken, folder, ALPHA)
+        audit(tasks_of(texts, Terrain()), texts, broken, Looks(folder), ALPHA)

@@ -1,13 +1,17 @@
-"""A cluster lies on one side, a buffer lies between the sides, and neither side is empty."""
+"""A cluster lies on one side, a buffer lies between the sides, no picture is on both, and neither side is empty."""
 
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from indirect_rlvr.data.splits import BUFFER, assign
+from indirect_rlvr.data.looks import Looks
+from indirect_rlvr.data.splits import BUFFER, NEAR_DUPLICATE, assign, describe, near_duplicates, problems
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.types import Neighbourhood, Record, View
 
@@ -105,3 +109,82 @@ def test_no_cluster_is_cut_the_gap_is_empty_and_the_order_does_not_matter(seed: 
     assert dropped[BUFFER] == len(records) - len(kept)
     order.shuffle(records)
     assert {r.id: r.split for r in assign(records, PLANE, seed)[0]} == {r.id: r.split for r in kept}
+
+
+def pictured(tmp_path: Path, numbers: dict[str, int], split: str) -> list[Record]:
+    """Records that show a picture of their number, stored as split-id.png."""
+    records = []
+    for name, number in numbers.items():
+        noise = np.random.default_rng(number).integers(0, 256, (9, 9), dtype=np.uint8)
+        side = 64 if split == "train" else 48
+        image = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+        image.save(tmp_path / f"{split}-{name}.png")
+        view = View("tile", "image", f"{split}-{name}.png")
+        records.append(Record(name, f"cluster {name}", {"tile": view}, {}, split))  # type: ignore[arg-type]
+    return records
+
+
+def test_train_records_that_look_like_a_test_record_are_dropped_and_counted(tmp_path: Path) -> None:
+    records = pictured(tmp_path, {"a": 1, "b": 2, "c": 3}, "train") + pictured(tmp_path, {"d": 2, "e": 4}, "test")
+    looks = Looks(tmp_path)
+    assert near_duplicates(records, looks) == [("b", "d", "tile")]
+    kept, dropped = assign(records, Neighbourhood(), seed=0, looks=looks)
+    assert [record.id for record in kept] == ["a", "c", "d", "e"]
+    assert dropped == {BUFFER: 0, NEAR_DUPLICATE: 1}
+    assert list(problems(kept, Neighbourhood(), looks)) == []
+
+
+def test_pictures_of_another_kind_are_not_compared(tmp_path: Path) -> None:
+    records = pictured(tmp_path, {"a": 1}, "train")
+    ground = {"ground": View("ground", "image", records[0].views["tile"].content)}
+    assert near_duplicates([*records, Record("b", "c", ground, {}, "test")], Looks(tmp_path)) == []
+
+
+def test_a_split_in_which_everything_looks_the_same_is_refused(tmp_path: Path) -> None:
+    records = pictured(tmp_path, {"a": 1}, "train") + pictured(tmp_path, {"b": 1}, "test")
+    with pytest.raises(DataError, match=r"^the train split is empty without pictures of the test split; give records"):
+        assign(records, Neighbourhood(), seed=0, looks=Looks(tmp_path))
+
+
+def test_everything_wrong_with_a_split_made_elsewhere_is_said(tmp_path: Path) -> None:
+    records = [
+        place("a", "c", 0.0, split="train"),
+        place("b", "c", 9.0, split="test"),
+        *(place(f"t{i}", f"d{i}", 9.0 - i / 10, split="train") for i in range(1, 8)),
+        place("nowhere", "c"),
+        *(replace(r, facts={"x": 90.0, "y": 90.0}) for r in pictured(tmp_path, {"p": 5}, "train")),
+        *(replace(r, facts={"x": 99.0, "y": 90.0}) for r in pictured(tmp_path, {"q": 5}, "test")),
+    ]
+    assert list(problems(records, PLANE, Looks(tmp_path))) == [
+        "cluster `c` has records in train and in test",
+        *(
+            f"train record `t{i}` is 0.{i} m from a test record, the buffer is 1.5 m"
+            for i in range(1, 6)
+        ),
+        "2 more like the last one",
+        "records `p` (train) and `q` (test) look the same in `tile`",
+    ]  # fmt: skip
+
+
+def test_the_buffer_is_kept_across_the_antimeridian() -> None:
+    near = Neighbourhood(
+        position=lambda r: (float(r.facts["x"]), float(r.facts["y"])), metric="lon_lat_degrees", unit="m", buffer=2000.0
+    )
+    records = [
+        place("fiji", "a", 179.995, -17.0, "test"),
+        place("neighbour", "b", -179.995, -17.0, "train"),
+        place("far", "c", -179.9, -17.0, "train"),
+    ]
+    kept, dropped = assign(records, near, seed=0)
+    assert ([record.id for record in kept], dropped) == (["fiji", "far"], {BUFFER: 1})
+    assert 11_000 < describe(kept, near)["gap"] < 11_300
+
+
+def test_the_manifest_gets_sizes_and_the_measured_gap() -> None:
+    kept, _ = assign(blocks(), PLANE, seed=1)
+    found = describe(kept, PLANE)
+    assert found["train"]["records"] + found["test"]["records"] == len(kept)
+    assert found["train"]["clusters"] + found["test"]["clusters"] <= 9
+    assert found["gap"] == 2.0
+    assert (found["buffer"], found["unit"]) == (1.5, "m")
+    assert describe(kept, Neighbourhood())["gap"] is None

@@ -44,7 +44,8 @@ def reader(prompt):
     if views[0].kind != "note":
         return "A"
     wanted = views[0].content.partition(": ")[2]
-    return prompt.parts[[getattr(part, "content", None) for part in prompt.parts].index(wanted) - 1]
+    shown = [getattr(part, "content", None) for part in prompt.parts]
+    return prompt.parts[shown.index(wanted) - 1] if wanted in shown else "A"
 
 
 def guesser(prompt):
@@ -110,7 +111,7 @@ def test_a_policy_that_reads_wins_and_falls_to_chance_without_the_query(tmp_path
     _, found = measured(tmp_path, guesser, reader)
     guess, read = found["rows"]
     assert (guess["model"], guess["accuracy"], read["accuracy"], found["chance"]) == ("row-0", 0.25, 1.0, 0.25)
-    assert read["controls"]["no_query"]["accuracy"] == 0.25
+    assert read["controls"]["no_query"]["accuracy"] == read["controls"]["other_query"]["accuracy"] == 0.25
     permuted = {name: read["controls"]["permuted"][name] for name in ("accuracy", "n")}
     assert permuted == {"accuracy": 1.0, "n": 16}
     assert read["controls"]["permuted"]["answered"]["n"] == 16
@@ -128,7 +129,7 @@ def test_targets_compare_the_first_row_with_the_last(tmp_path):
     assert set(target["ci95"]) == {"row_0", "row_2"}
     assert target["answer_histogram"]["row_0"] == {"yes": 0, "no": 20, "none": 0}
     assert target["answer_histogram"]["row_2"] == {"yes": 10, "no": 10, "none": 0}
-    assert [row.prompts for row in rows] == [24 + 16 + 16 + 20, 24 + 16 + 16, 24 + 16 + 16 + 20]
+    assert [row.prompts for row in rows] == [24 + 3 * 16 + 20, 24 + 3 * 16, 24 + 3 * 16 + 20]
 
 
 def test_answers_on_disk_are_not_asked_for_again(tmp_path):

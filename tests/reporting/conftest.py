@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from indirect_rlvr.data import audit, proxy
+from indirect_rlvr.data.looks import Looks
+from indirect_rlvr.evaluation import controls
 from indirect_rlvr.evaluation.benchmark import Policy, conditions, evaluate
 from indirect_rlvr.run import digest, keyed_rng, write_json, write_jsonl
 from indirect_rlvr.types import (
@@ -51,7 +53,7 @@ def make_records(folder):
     records = []
     for number in range(2 * SETS * K):
         views = {
-            "ground": View("ground", "image", picture(folder, f"{number:04}-ground.png", (42, 168), number)),
+            "ground": View("ground", "image", picture(folder, f"{number:04}-ground.png", (42, 168), number + 777)),
             "overhead": View("overhead", "image", picture(folder, f"{number:04}-overhead.png", (84, 84), number)),
         }
         place = keyed_rng(0, "place", number)
@@ -106,7 +108,7 @@ def make_results(folder, tasks):
     for name, shown in asked.items():
         for task in shown:
             blind = keyed_rng(1, task.id).choice(task.labels)
-            keys[digest(render(task).parts)] = (blind if name == "no_query" else task.answer, task.labels)
+            keys[digest(render(task).parts)] = (blind if name in controls.BLIND else task.answer, task.labels)
     policies = [policy(model, keys) for model in SKILL]
     return evaluate(policies, asked, [benchmark], render, folder / "evaluation")
 
@@ -156,7 +158,7 @@ def build(folder: Path) -> Path:
     tasks = make_tasks(records)
     near = Neighbourhood(position=lambda r: (r.facts["x"],), unit="m", nuisance=lambda r: r.facts["elevation"])
     proxy.save(folder / "tasks.jsonl", tasks)
-    write_json(folder / "audit.json", audit.audit(tasks, records, near, folder / "records", 0.001))
+    write_json(folder / "audit.json", audit.audit(tasks, records, near, Looks(folder / "records"), 0.001))
     write_json(folder / "results.json", make_results(folder, [task for task in tasks if task.split == "test"]))
     write_json(folder / "manifest.json", make_manifest())
     for stage in ("sft", "grpo-zero", "grpo"):

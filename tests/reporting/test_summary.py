@@ -30,7 +30,7 @@ def test_the_summary_is_what_other_programs_rely_on(finished_run):
         assert {"accuracy", "ci95", "n", "format_rate", "mean_completion_tokens", "controls"} <= row.keys()
         assert row["ci95"][0] <= row["accuracy"] <= row["ci95"][1]
         assert {"answer_histogram", "unparsable"} <= row.keys()
-        assert row["controls"].keys() == {"no_query", "permuted"}
+        assert row["controls"].keys() == {"no_query", "no_images", "other_query", "permuted"}
         assert all(control.keys() == {"accuracy", "ci95", "n", "answered"} for control in row["controls"].values())
     (target,) = found["targets"]
     assert {"name", "n", "base", "geo_r1", "p_value"} <= target.keys()

@@ -6,6 +6,7 @@ from random import Random
 
 from pydantic import BaseModel
 
+from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.rewards.facts import fact_precision
 from indirect_rlvr.types import (
@@ -20,6 +21,7 @@ from indirect_rlvr.types import (
     Verdict,
 )
 from indirect_rlvr_geo import facts, tasks
+from indirect_rlvr_geo import probes as oracle_probes
 from indirect_rlvr_geo import records as places
 from indirect_rlvr_geo.benchmarks import terrain as targets
 from indirect_rlvr_geo.settings import Settings
@@ -47,6 +49,12 @@ def neighbourhood(settings: Settings) -> Neighbourhood:
 def make_task(settings: Settings, query: Record, candidates: Sequence[Record]) -> Question:
     """Which overhead view shows the place of the ground view?"""
     return tasks.question(query, candidates)
+
+
+@hookimpl
+def probes(settings: Settings) -> list[Probe]:
+    """The geometry oracle: how much the skyline alone decides."""
+    return oracle_probes.build()
 
 
 @hookimpl

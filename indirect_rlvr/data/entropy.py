@@ -1,0 +1,49 @@
+"""The entropy gap I(Y; N) = log K - H(Y | N): how many nats of doubt about the answer a probe takes away.
+
+A model's log-loss on the tasks it learnt from is too small and on other tasks too large, by d/2n and d/2n' for d
+parameters, n and n' tasks learnt from (Akaike 1974; Stone, JRSS B 39 (1977) 44-47 for cross-validation). The two are
+weighted so that both errors cancel. A probe that is not the best possible one leaves more entropy, never less: the gap
+is a lower bound on the mutual information, and exact where the probe's model holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from indirect_rlvr.data.folds import Answered, Floats, Places
+
+
+@dataclass(frozen=True, slots=True)
+class Entropy:
+    """H(Y | N) in nats with its 95 % interval, and the gap log K - H with the same; `gap` may fall a little below 0."""
+
+    nats: float
+    low: float
+    high: float
+    gap: float
+    gap_low: float
+    gap_high: float
+
+
+def conditional(answered: Answered, right: Places, clusters: Sequence[str]) -> Entropy:
+    """The entropy of the answer given what a probe saw; the interval is clustered, Student's t with G - 1 degrees."""
+    weight = answered.share / (1 + answered.share)
+    loss = (1 - weight) * _loss(answered.seen, right) + weight * _loss(answered.held_out, right)
+    middle, half = float(loss.mean()), _half_width(loss, clusters)
+    log_k = float(np.log(answered.seen.shape[1]))
+    return Entropy(middle, middle - half, middle + half, log_k - middle, log_k - middle - half, log_k - middle + half)
+
+
+def _loss(log_posterior: Floats, right: Places) -> Floats:
+    return np.asarray(-log_posterior[np.arange(len(right)), right])
+
+
+def _half_width(values: Floats, clusters: Sequence[str]) -> float:
+    """Half the 95 % interval of a mean whose items come in clusters."""
+    number = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
+    g = len(number)
+    sums = np.bincount([number[cluster] for cluster in clusters], weights=values - values.mean(), minlength=g)
+    variance = g / (g - 1) * float((sums**2).sum()) / len(values) ** 2
+    return float(t.ppf(0.975, g - 1) * variance**0.5)
