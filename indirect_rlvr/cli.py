@@ -6,11 +6,12 @@ A mistake of the user ends with its message alone on standard error and the exit
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from indirect_rlvr import cli_compare, cli_evaluation, cli_export
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -211,32 +212,12 @@ def rescore(
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else table(found))
 
 
-@app.command()
-def export(
-    ecosystem: Annotated[Literal["verl", "ms-swift", "verifiers"], typer.Argument(help="For whom.")],
-    source: Annotated[str, typer.Argument(metavar="RUN_OR_DOMAIN", help="A run folder, or an installed domain.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, or an export to replace.")],
-    tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", help="Folder or hub id of the model to train, if a term counts tokens.")
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="A recipe of the domain; `default` where not given.")
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Write tasks and reward as another trainer reads them: verl and EasyR1, ms-swift, or verifiers.
-
-    \b
-    rlvr export verl runs/geo --out exported/verl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
-    rlvr export ms-swift template --out exported/swift --set tasks.train=500
-    rlvr export verifiers template --out exported/verifiers
-    """
-    from indirect_rlvr.export import bundle, ms_swift, verifiers, verl
-
-    write = {"verl": verl.export, "ms-swift": ms_swift.export, "verifiers": verifiers.export}[ecosystem]
-    with bundle.source(source, recipe, overrides or []) as run:
-        counts = write(run, out, tokenizer)
-    typer.echo(f"made {out}: {counts.kept:,} {counts.unit}; docs/exports.md says how {ecosystem} reads it")
+app.command("eval")(cli_evaluation.evaluate)
+app.command()(cli_evaluation.score)
+app.command()(cli_evaluation.benchmarks)
+app.command()(cli_compare.compare)
+app.command("transfer-matrix")(cli_compare.transfer_matrix)
+app.command()(cli_export.export)
 
 
 @app.command()

@@ -139,7 +139,7 @@ def evaluate(run: Run) -> Counts:
     """All rows on held-out tasks with their controls, and the target tasks → evaluation/ and results.json."""
     from indirect_rlvr.data import records as store
     from indirect_rlvr.evaluation import benchmark, claims
-    from indirect_rlvr.run import write_json
+    from indirect_rlvr.run import file_digest, write_json
     from indirect_rlvr.training.policies import policy
 
     wanted, seed = run.recipe.evaluation, run.recipe.seed
@@ -147,10 +147,11 @@ def evaluate(run: Run) -> Counts:
     asked = benchmark.conditions(tasks[: wanted.tasks], tasks[: wanted.control_tasks], seed)
     held_out = [record for record in store.read(run.views / "records.jsonl") if record.split == "test"]
     targets = run.domain.benchmarks(held_out, wanted.targets, seed) if wanted.targets else []
-    policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
-    results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
+    policies = [policy(model, folder, run.recipe) for model, folder in run.models().items()]
+    data, answers = file_digest(run.views / "records.jsonl"), run.folder / "evaluation"
+    results = benchmark.evaluate(policies, asked, targets, run.domain.render, answers, run.views, data)
     for model in run.models():
-        claims.write(run.domain.check_facts, tasks, run.folder / "evaluation" / model / f"{benchmark.PROXY}.jsonl")
+        claims.write(run.domain.check_facts, tasks, answers / model / f"{benchmark.PROXY}.jsonl")
     write_json(run.folder / "results.json", results)
     return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")
 

@@ -167,7 +167,8 @@ class Example:
     """One question of a target task; no reward can take it.
 
     `truth` is what the benchmark's own files say of it, as plain JSON; `task` is the sub-task it counts for. `missing`
-    names media that the files promise and the disk lacks: such an example is not asked, and counted. `flags` are
+    names media that the files promise and the disk lacks: such an example is not asked, and counted. An empty prompt is
+    no question for a model: it is scored from predictions alone. `flags` are
     warnings that results are split by, such as "train city".
     """
 
@@ -207,8 +208,8 @@ class Metric:
     """One number of a benchmark. `unit` is "share" (in [0, 1]), "km" or "points"; `task` is "" for the whole benchmark.
 
     `n` is the denominator that `convention` prescribes, `n_parsed` how many of those responses could be read,
-    `n_missing_media` how many examples could not be asked. `baselines` (chance, majority, constant location …) are in
-    the same unit. `ci95` is None where no interval is defined.
+    `n_missing_media` how many examples could not be asked; `value` is NaN where `n` is 0. `baselines` (chance,
+    majority, constant location …) are in the same unit. `ci95` is None where no interval is defined.
     """
 
     name: str
@@ -249,6 +250,7 @@ class Benchmark:
     response, None where it says nothing usable; `judge` turns what was read (None included) into per-example values;
     `metrics` turns all graded examples into every metric under every convention. The three are pure and never raise on
     model text. `main` names the per-example value that models are compared by, `tasks` the sub-tasks that count.
+    `suites` are the named suites it belongs to, such as "paper".
     """
 
     name: str
@@ -261,6 +263,7 @@ class Benchmark:
     main: str
     tasks: tuple[str, ...] = ("",)
     parser_version: str = "1"
+    suites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
