@@ -69,7 +69,7 @@ def recipe() -> str:
 
 def commands() -> str:
     """The help of every command, as the terminal shows it."""
-    names = [command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+    names = [c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback]
     groups = [(str(group.name), group.typer_instance) for group in cli.app.registered_groups]
     inner = [(name, str(command.name)) for name, group in groups if group for command in group.registered_commands]
     codes = "Exit codes: 0 done, 1 unusable data or a failed run, 2 a wrong recipe, argument or pack, 130 interrupted."

@@ -14,6 +14,8 @@ from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.data import negatives, proxy, records, splits
 from indirect_rlvr.domain import Domain, load_domain, recipe_path
 from indirect_rlvr.errors import DomainError
+from indirect_rlvr.evaluation.grade import grade, metrics
+from indirect_rlvr.evaluation.suite import check_names
 from indirect_rlvr.rewards.composite import build
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import keyed_rng, plain
@@ -21,7 +23,7 @@ from indirect_rlvr.testing.battery import cases, whole_cases
 from indirect_rlvr.testing.composites import assert_group_invariants
 from indirect_rlvr.testing.growth import LONG, steep
 from indirect_rlvr.testing.subject import GROUP_ROLES
-from indirect_rlvr.types import GroupTerm, Prompt, ProxyTask, Record, Term, View
+from indirect_rlvr.types import GroupTerm, Prompt, ProxyTask, Record, Response, Term, View
 
 RECORDS = 2000
 """Records read at most; a pack should give neighbours early."""
@@ -273,26 +275,33 @@ def _rewards(world: World) -> str:
 
 
 def _benchmarks(world: World) -> str:
-    """Target tasks use held-out clusters only, and each example can be answered."""
+    """Target tasks use held-out clusters only, and survive hostile answers."""
     held_out = [record for record in world.records if record.split == "test"]
     clusters = {record.cluster for record in held_out}
     found = world.domain.benchmarks(held_out, TASKS, world.recipe.seed)
     for benchmark in found:
         place = f"benchmark `{benchmark.name}`"
-        _require(0 < benchmark.chance < 1, f"{place}: chance is {benchmark.chance}; expected the accuracy of a guess")
-        _require(bool(benchmark.examples), f"{place} has no example; give more held-out records or drop it")
-        _require(len(benchmark.examples) <= TASKS, f"{place} has more than the {TASKS} examples asked for")
-        ids = [example.id for example in benchmark.examples]
+        examples = list(benchmark.examples(world.folder))
+        _require(bool(examples), f"{place} has no example; give more held-out records or drop it")
+        _require(len(examples) <= TASKS, f"{place} has more than the {TASKS} examples asked for")
+        ids = [example.id for example in examples]
         _require(len(set(ids)) == len(ids), f"{place}: an example id comes twice")
-        for example in benchmark.examples:
+        for example in examples:
             inside = example.cluster in clusters
             _require(
                 inside, f"{place}: example `{example.id}` is of cluster `{example.cluster}`, which is not held out"
             )
-            _require(
-                example.answer in example.labels, f"{place}: the answer of example `{example.id}` is none of its labels"
-            )
-    return ", ".join(benchmark.name for benchmark in found) or "none: the run can only measure the proxy task"
+        for text in HOSTILE:
+            graded = grade(benchmark, examples, {name: Response(text) for name in ids})
+            _require(bool(metrics(benchmark, graded)), f"{place}: `metrics` gives nothing")
+    _require(
+        [b.name for b in world.domain.benchmarks([], TASKS, world.recipe.seed)] == [b.name for b in found],
+        "`benchmarks` without records must give the same names, without examples",
+    )
+    published = world.domain.suite()
+    check_names("benchmark", [benchmark.name for benchmark in [*found, *published]])
+    said = ", ".join(benchmark.name for benchmark in found) or "none: the run can only measure the proxy task"
+    return f"{said}; {len(published)} published ones"
 
 
 def _require(holds: bool, message: str) -> None:

@@ -8,14 +8,12 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from indirect_rlvr.commands import audit as audit_command
-from indirect_rlvr.commands import data as data_commands
-from indirect_rlvr.commands import difficulty as difficulty_command
+from indirect_rlvr.commands import audit, compare, data, difficulty, evaluation, export
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -41,8 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data_commands.app, name="data")
-data_commands.app.command("difficulty")(difficulty_command.difficulty)
+app.add_typer(data.app, name="data")
+data.app.command("difficulty")(difficulty.difficulty)
 
 
 def _domain_names(incomplete: str) -> list[str]:
@@ -146,7 +144,7 @@ def report(
     typer.echo("\n".join(map(str, write.write(folder))))
 
 
-app.command()(audit_command.audit)
+app.command()(audit.audit)
 
 
 @app.command()
@@ -227,32 +225,12 @@ def rescore(
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else table(found))
 
 
-@app.command()
-def export(
-    ecosystem: Annotated[Literal["verl", "ms-swift", "verifiers"], typer.Argument(help="For whom.")],
-    source: Annotated[str, typer.Argument(metavar="RUN_OR_DOMAIN", help="A run folder, or an installed domain.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, or an export to replace.")],
-    tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", help="Folder or hub id of the model to train, if a term counts tokens.")
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="A recipe of the domain; `default` where not given.")
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Write tasks and reward as another trainer reads them: verl and EasyR1, ms-swift, or verifiers.
-
-    \b
-    rlvr export verl runs/geo --out exported/verl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
-    rlvr export ms-swift template --out exported/swift --set tasks.train=500
-    rlvr export verifiers template --out exported/verifiers
-    """
-    from indirect_rlvr.export import bundle, ms_swift, verifiers, verl
-
-    write = {"verl": verl.export, "ms-swift": ms_swift.export, "verifiers": verifiers.export}[ecosystem]
-    with bundle.source(source, recipe, overrides or []) as run:
-        counts = write(run, out, tokenizer)
-    typer.echo(f"made {out}: {counts.kept:,} {counts.unit}; docs/exports.md says how {ecosystem} reads it")
+app.command("eval")(evaluation.evaluate)
+app.command()(evaluation.score)
+app.command()(evaluation.benchmarks)
+app.command()(compare.compare)
+app.command("transfer-matrix")(compare.transfer_matrix)
+app.command()(export.export)
 
 
 @app.command()

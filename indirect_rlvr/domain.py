@@ -156,6 +156,11 @@ class Domain:
             found = self._hook.benchmarks(settings=self.settings, records=records, count=count, seed=seed)
             return _collected("benchmark", self.name, found)
 
+    def suite(self) -> list[Benchmark]:
+        """The published benchmarks of the domain, nothing read yet."""
+        with self._blame("suite"):
+            return _collected("benchmark", self.name, self._hook.suite(settings=self.settings))
+
     def primer(self) -> Primer | None:
         """The generic skills of a tiny model, or None where the domain has none."""
         with self._blame("primer"):

@@ -147,17 +147,30 @@ def rewards(settings: BaseModel) -> list[Term | GroupTerm]:
 
 @hookspec
 def benchmarks(settings: BaseModel, records: Sequence[Record], count: int, seed: int) -> list[Benchmark]:
-    """Stage evaluate: the target tasks, made from held-out `records` only, at most `count` examples each. Collected:
-    two benchmarks of one name are an error.
+    """Stage evaluate, and `rlvr eval`: the target tasks, made from held-out `records` only, at most `count` examples
+    each. Without records: the same benchmarks without examples, for lists of names. Collected: two benchmarks of one
+    name are an error.
 
         @hookimpl
         def benchmarks(settings, records, count, seed):
             examples = [
-                Example(r.id, r.cluster, Prompt((r.views["note"], "Older than 60? A: yes, B: no.")), ("A", "B"),
-                        "A" if r.facts["age"] > 60 else "B")
+                choice_example(r.id, r.cluster, Prompt((r.views["note"], "Older than 60? A: yes, B: no.")), ("A", "B"),
+                               "A" if r.facts["age"] > 60 else "B")
                 for r in records[:count]
             ]
-            return [Benchmark("over-60", "is the patient older than 60", 0.5, tuple(examples))]
+            return [choice_benchmark("over-60", "is the patient older than 60", lambda folder: examples)]
+    """
+
+
+@hookspec
+def suite(settings: BaseModel) -> list[Benchmark]:
+    """`rlvr eval`, `rlvr score` and `rlvr benchmarks`: the published benchmarks of the domain, whose files a user
+    downloads. Nothing is read here; `examples` gets the benchmark's folder, DATA_ROOT/NAME. Collected.
+
+        @hookimpl
+        def suite(settings):
+            source = Source("https://example.org", "CC BY 4.0", "500 notes", "notes.csv: id,note,code", ("notes.csv",))
+            return [choice_benchmark("icd-notes", "which code fits the note", read_notes, source=source)]
     """
 
 

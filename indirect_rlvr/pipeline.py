@@ -152,7 +152,7 @@ def evaluate(run: Run) -> Counts:
     """All rows on held-out tasks with their controls, and the target tasks → evaluation/ and results.json."""
     from indirect_rlvr.data import records as store
     from indirect_rlvr.evaluation import benchmark, claims
-    from indirect_rlvr.run import write_json
+    from indirect_rlvr.run import file_digest, write_json
     from indirect_rlvr.training.policies import policy
 
     wanted, seed = run.recipe.evaluation, run.recipe.seed
@@ -160,10 +160,11 @@ def evaluate(run: Run) -> Counts:
     asked = benchmark.conditions(tasks[: wanted.tasks], tasks[: wanted.control_tasks], seed)
     held_out = [record for record in store.read(run.views / "records.jsonl") if record.split == "test"]
     targets = run.domain.benchmarks(held_out, wanted.targets, seed) if wanted.targets else []
-    policies = [policy(model, folder, run.views, run.recipe) for model, folder in run.models().items()]
-    results = benchmark.evaluate(policies, asked, targets, run.domain.render, run.folder / "evaluation")
+    policies = [policy(model, folder, run.recipe) for model, folder in run.models().items()]
+    data, folder = file_digest(run.views / "records.jsonl"), run.folder / "evaluation"
+    results = benchmark.evaluate(policies, asked, targets, run.domain.render, folder, run.views, data)
     for row in results["rows"]:
-        answers = run.folder / "evaluation" / row["model"] / f"{benchmark.PROXY}.jsonl"
+        answers = folder / row["model"] / f"{benchmark.PROXY}.jsonl"
         row["claims"] = claims.write(run.domain.check_facts, tasks, answers)
     write_json(run.folder / "results.json", results)
     return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")

@@ -4,10 +4,10 @@ Record → CandidateSet → ProxyTask → Prompt → Completion → Outcome; and
 Example: what a reward can see is a ProxyTask, and what measures the transfer is an Example.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Scalar = str | int | float | bool
 Split = Literal["train", "test"]
@@ -197,23 +197,106 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question of a target task; no reward can take it."""
+    """One question of a target task; no reward can take it.
+
+    `truth` is what the benchmark's own files say of it, as plain JSON; `task` is the sub-task it counts for. `missing`
+    names media that the files promise and the disk lacks: such an example is not asked, and counted. An empty prompt is
+    no question for a model: it is scored from predictions alone. `flags` are
+    warnings that results are split by, such as "train city".
+    """
 
     id: str
     cluster: str
     prompt: Prompt
-    labels: tuple[str, ...]
-    answer: str
+    truth: Mapping[str, Any]
+    task: str = ""
+    missing: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What any system answered to one example. `frames` is the (width, height) in pixels at which the model saw each
+    image of the prompt, in order; () where that is unknown, and boxes are then taken to be in the file's own pixels."""
+
+    text: str
+    frames: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """One example with what was read from its response and what that is worth.
+
+    `parsed` is None where nothing usable was said, and where media were missing; `values` maps the names of per-example
+    values (shares in [0, 1], kilometres …) to finite numbers, and a value that does not apply is absent.
+    """
+
+    example: Example
+    parsed: Mapping[str, Any] | None
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a benchmark. `unit` is "share" (in [0, 1]), "km" or "points"; `task` is "" for the whole benchmark.
+
+    `n` is the denominator that `convention` prescribes, `n_parsed` how many of those responses could be read,
+    `n_missing_media` how many examples could not be asked; `value` is NaN where `n` is 0. `baselines` (chance,
+    majority, constant location …) are in the same unit. `ci95` is None where no interval is defined.
+    """
+
+    name: str
+    value: float
+    unit: Literal["share", "km", "points"]
+    n: int
+    n_parsed: int
+    n_missing_media: int
+    convention: str
+    ci95: tuple[float, float] | None
+    task: str = ""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a published benchmark comes from and how it lies on disk.
+
+    `layout` says for people which files go where below DATA_ROOT/<benchmark name>/; `files` are the paths (globs) below
+    that folder without which nothing can be asked; `revision` is the release that the loader was written for.
+    """
+
+    homepage: str
+    licence: str
+    size: str
+    layout: str
+    files: tuple[str, ...]
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A target task: what we care about and never train on. `chance` is the accuracy of a uniform guess."""
+    """A target task, or a family of them: what we care about and never train on.
+
+    `examples` reads the benchmark's folder (lazily, images unopened); it is not called where `source.files` are absent,
+    and ignores the folder where `source` is None: those examples are made from held-out records. `parse` reads a
+    response, None where it says nothing usable; `judge` turns what was read (None included) into per-example values;
+    `metrics` turns all graded examples into every metric under every convention. The three are pure and never raise on
+    model text. `main` names the per-example value that models are compared by, `tasks` the sub-tasks that count.
+    `suites` are the named suites it belongs to, such as "paper".
+    """
 
     name: str
     description: str
-    chance: float
-    examples: tuple[Example, ...]
+    source: Source | None
+    examples: Callable[[Path], Iterable[Example]]
+    parse: Callable[[Example, Response], Mapping[str, Any] | None]
+    judge: Callable[[Example, Mapping[str, Any] | None], Mapping[str, float]]
+    metrics: Callable[[Sequence[Graded]], Sequence[Metric]]
+    main: str
+    tasks: tuple[str, ...] = ("",)
+    parser_version: str = "1"
+    suites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from indirect_rlvr import checks, packs
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import Domain, recipe_path
 from indirect_rlvr.errors import RlvrError
+from indirect_rlvr.evaluation.choice import choice_benchmark
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.types import Outcome, Prompt, Record, Term
 from indirect_rlvr_template import hooks as template
@@ -149,12 +150,26 @@ def test_a_benchmark_on_training_clusters_is_found(world: checks.World) -> None:
     assert "which is not held out" in refused(world, "benchmarks", benchmarks=benchmarks)
 
 
-def test_a_benchmark_whose_answer_is_no_label_is_found(world: checks.World) -> None:
-    def benchmarks(settings: Any, records: Any, count: int, seed: int) -> Any:
-        (made,) = template.benchmarks(settings, records, count, seed)
-        return [replace(made, examples=tuple(replace(example, answer="low") for example in made.examples))]
+def test_a_benchmark_that_trips_over_hostile_text_is_found(world: checks.World) -> None:
+    def parse(example: Any, response: Any) -> Any:
+        return {"answer": float(response.text)}
 
-    assert "is none of its labels" in refused(world, "benchmarks", benchmarks=benchmarks)
+    def benchmarks(settings: Any, records: Any, count: int, seed: int) -> Any:
+        return [replace(made, parse=parse) for made in template.benchmarks(settings, records, count, seed)]
+
+    assert "could not convert string to float" in refused(world, "benchmarks", benchmarks=benchmarks)
+
+
+def test_a_published_benchmark_with_the_name_of_a_target_is_found(world: checks.World) -> None:
+    twin = choice_benchmark("pulse", "another", lambda folder: [])
+    assert "two benchmarks are named `pulse`" in refused(world, "benchmarks", suite=lambda: [twin])
+
+
+def test_a_benchmark_without_a_name_before_its_records_is_found(world: checks.World) -> None:
+    def benchmarks(settings: Any, records: Any, count: int, seed: int) -> Any:
+        return template.benchmarks(settings, records, count, seed) if records else []
+
+    assert "without records must give the same names" in refused(world, "benchmarks", benchmarks=benchmarks)
 
 
 def test_where_no_world_can_be_made_the_rest_is_left_out() -> None:

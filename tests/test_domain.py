@@ -12,8 +12,9 @@ from indirect_rlvr import domain as loader
 from indirect_rlvr.defaults import INSTRUCTION
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DomainError
+from indirect_rlvr.evaluation.choice import choice_benchmark
 from indirect_rlvr.hookspecs import hookimpl
-from indirect_rlvr.types import Benchmark, Outcome, ProxyTask, Question, Record, Term, View
+from indirect_rlvr.types import Outcome, ProxyTask, Question, Record, Term, View
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -79,9 +80,11 @@ def test_a_domain_without_settings_takes_none() -> None:
 
 
 def test_two_benchmarks_of_one_name_are_an_error() -> None:
-    twice = Domain("toy", pack(benchmarks=lambda records: [Benchmark("b", "", 0.5, ())] * 2), {})
+    two = [choice_benchmark("b", "", lambda folder: [])] * 2
     with pytest.raises(DomainError, match="domain `toy` has two benchmarks named `b`; give each a name of its own"):
-        twice.benchmarks([], 1, 0)
+        Domain("toy", pack(benchmarks=lambda records: two), {}).benchmarks([], 1, 0)
+    with pytest.raises(DomainError, match="domain `toy` has two benchmarks named `b`; give each a name of its own"):
+        Domain("toy", pack(suite=lambda: two), {}).suite()
 
 
 def test_two_reward_terms_of_one_name_are_an_error() -> None:
@@ -144,7 +147,7 @@ def test_the_domain_s_answer_comes_before_the_core_s() -> None:
 def test_hooks_that_were_not_written_have_harmless_answers() -> None:
     bare = Domain("toy", pack(), {})
     assert bare.hooks == ("load_records", "make_task")
-    assert (bare.rewards(), bare.benchmarks([], 1, 0), bare.primer()) == ([], [], None)
+    assert (bare.rewards(), bare.benchmarks([], 1, 0), bare.suite(), bare.primer()) == ([], [], [], None)
     assert bare.scaffold(a_task(), Random(0)) is None
     assert bare.check_facts(a_task(), "text") == ()
     assert bare.neighbourhood().keys == ()

@@ -21,8 +21,10 @@ LIGHT = (
     "indirect_rlvr.data.audit",
     "indirect_rlvr.rewards.composite",
     "indirect_rlvr.evaluation.stats",
+    "indirect_rlvr.evaluation.session",
     "indirect_rlvr.reporting.write",
     "indirect_rlvr_geo.hooks",
+    "indirect_rlvr_geo.benchmarks.suite",
     "indirect_rlvr_template.hooks",
 )
 HEAVY = ("torch", "transformers", "trl", "datasets")

@@ -15,10 +15,11 @@ from indirect_rlvr.config import load_recipe
 from indirect_rlvr.data import proxy
 from indirect_rlvr.data.difficulty import MEASURES
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.evaluation.benchmark import PROXY, ask
+from indirect_rlvr.evaluation import asking
+from indirect_rlvr.evaluation.benchmark import PROXY
 from indirect_rlvr.evaluation.stats import accuracy_interval
 from indirect_rlvr.rewards.parsing import parse_answer
-from indirect_rlvr.run import plain, read_json, read_jsonl
+from indirect_rlvr.run import file_digest, plain, read_json, read_jsonl
 from indirect_rlvr.types import ProxyTask
 
 BINS = 5
@@ -121,7 +122,9 @@ def asked(run: Path, model: Path, tasks: Sequence[ProxyTask]) -> Path:
     domain = load_domain(recipe.domain, recipe.records)
     held_out = [task for task in tasks if task.split == "test"][: recipe.evaluation.tasks]
     path = run / "difficulty" / f"{model.resolve().name}.jsonl"
-    ask(policy(model.name, model, run / "records", recipe), {path: [(t.id, domain.render(t)) for t in held_out]})
+    row, data = policy(model.name, model, recipe), file_digest(run / "records" / "records.jsonl")
+    queries = [asking.query(row, task.id, domain.render(task), data) for task in held_out]
+    asking.ask(row.load, path, queries, run / "records", f"ask {model.name}")
     return path
 
 

@@ -4,28 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.evaluation.stats import accuracy_interval
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import read_jsonl
+from indirect_rlvr.types import ProxyTask
 
 NONE = "none"
 """The key of the answer histogram that counts completions without a usable answer."""
-
-
-class Item(Protocol):
-    """What a scored question has, be it a held-out proxy task or an example of a target task."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def cluster(self) -> str: ...
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-    @property
-    def answer(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +74,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     return [_prediction(row, f"`{path}` line {number}") for number, row in enumerate(read_jsonl(path), 1)]
 
 
-def score_predictions(items: Sequence[Item], predictions: Iterable[Prediction]) -> list[Score]:
+def score_predictions(items: Sequence[ProxyTask], predictions: Iterable[Prediction]) -> list[Score]:
     """Judge each item's prediction, in the order of `items`; predictions may come in any order.
 
     Correct means that the last answer tag holds the right label by the same parser the reward uses.
@@ -109,7 +96,7 @@ def score_predictions(items: Sequence[Item], predictions: Iterable[Prediction]) 
     return [_score(item, by_id[item.id]) for item in items]
 
 
-def summarise(items: Sequence[Item], scores: Sequence[Score]) -> Summary:
+def summarise(items: Sequence[ProxyTask], scores: Sequence[Score]) -> Summary:
     """The metrics of a set of scores; raises DataError where it is empty."""
     if not scores:
         raise DataError("there is nothing to summarise: no item was asked; raise the number of evaluation tasks")
@@ -138,7 +125,7 @@ def _answered(scores: Sequence[Score]) -> Answered | None:
     return Answered(sum(right) / len(right), interval, len(right))
 
 
-def _score(item: Item, prediction: Prediction) -> Score:
+def _score(item: ProxyTask, prediction: Prediction) -> Score:
     answer = parse_answer(prediction.text, item.labels)
     return Score(
         id=item.id,

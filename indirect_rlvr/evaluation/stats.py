@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest, norm, t, wilcoxon
 
 from indirect_rlvr.errors import DataError
 
@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 class Paired:
     """Two policies on the same items: how much the second gains over the first, in [-1, 1], and how sure that is.
 
-    `ci95` is clustered; `p_value` is the exact McNemar test, which takes items as independent.
+    `ci95` is clustered; `p_value` (the exact McNemar test, or `signed_rank`) takes items as independent.
     """
 
     gain: float
@@ -65,17 +65,9 @@ def paired(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Has
     The interval of the gain is mean difference ± t_{G-1} · √V with the cluster-robust V of `accuracy_interval`, cut to
     [-1, 1]; with fewer than two clusters every item counts as a cluster of its own.
     """
-    if not len(first) == len(second) == len(clusters) or not first:
-        raise DataError(f"a paired test needs as many items on both sides, got {len(first)} and {len(second)}")
+    _same_length(first, second, clusters)
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
-    gain = float(difference.mean())
-    if len(set(clusters)) < 2:
-        clusters = range(len(difference))
-    half = 2.0
-    if len(difference) > 1:
-        variance, quantile = _clustered(difference, clusters)
-        half = quantile * variance**0.5
-    return Paired(gain, (max(-1.0, gain - half), min(1.0, gain + half)), mcnemar(first, second))
+    return Paired(*_gain(difference, clusters), mcnemar(first, second))
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
@@ -84,6 +76,59 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     gained = sum(bool(b) and not a for a, b in zip(first, second, strict=True))
     lost = sum(bool(a) and not b for a, b in zip(first, second, strict=True))
     return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
+
+
+def paired_values(first: Sequence[float], second: Sequence[float], clusters: Sequence[Hashable]) -> Paired:
+    """Compare two policies by per-item values of which more is better, in the same order; not by zeros and ones alone.
+
+    The gain is the share of items that got better minus the share that got worse, in [-1, 1], which for zeros and ones
+    is the gain in accuracy; its interval is that of `paired`. The p-value is that of `signed_rank`.
+    """
+    _same_length(first, second, clusters)
+    sign = np.sign(np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64))
+    return Paired(*_gain(sign, clusters), signed_rank(first, second))
+
+
+def signed_rank(first: Sequence[float], second: Sequence[float]) -> float:
+    """The two-sided p-value, in (0, 1], of Wilcoxon's signed-rank test: are the differences symmetric about zero?
+
+    Differences of zero are left out; 1.0 where nothing is left. Exact up to 50 differences without ties, else normal
+    with the correction for ties (scipy). Wilcoxon, Biometrics Bulletin 1 (1945), 80-83.
+    """
+    difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    difference = difference[difference != 0]
+    return float(wilcoxon(difference, zero_method="wilcox").pvalue) if len(difference) else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for their number, in order, each in [0, 1] and never below what was given.
+
+    Calling those below α significant makes a single false one with probability at most α, whatever the tests share.
+    Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        corrected[index] = highest
+    return corrected
+
+
+def _same_length(first: Sequence[object], second: Sequence[object], clusters: Sequence[Hashable]) -> None:
+    if not len(first) == len(second) == len(clusters) or not len(first):
+        raise DataError(f"a paired test needs as many items on both sides, got {len(first)} and {len(second)}")
+
+
+def _gain(difference: NDArray[np.float64], clusters: Sequence[Hashable]) -> tuple[float, tuple[float, float]]:
+    """The mean difference in [-1, 1] and its clustered interval, cut to [-1, 1]."""
+    gain = float(difference.mean())
+    if len(set(clusters)) < 2:
+        clusters = range(len(difference))
+    half = 2.0
+    if len(difference) > 1:
+        variance, quantile = _clustered(difference, clusters)
+        half = quantile * variance**0.5
+    return gain, (max(-1.0, gain - half), min(1.0, gain + half))
 
 
 def _clustered(x: NDArray[np.float64], clusters: Sequence[Hashable]) -> tuple[float, float]:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from indirect_rlvr.evaluation.score import Score, Summary, summarise
+from indirect_rlvr.evaluation.score import Score, Summary
 from indirect_rlvr.evaluation.stats import Paired, paired
-from indirect_rlvr.types import Benchmark
 
 ALPHA = 0.05
 Direction = Literal["rose", "fell", "no measurable change"]
@@ -28,23 +27,6 @@ def direction(comparison: Paired) -> Direction:
     if comparison.p_value >= ALPHA or low <= 0 <= high:
         return "no measurable change"
     return "rose" if low > 0 else "fell"
-
-
-def target(benchmark: Benchmark, models: tuple[str, str], scores: tuple[list[Score], list[Score]]) -> dict[str, Any]:
-    """The results of one target task for the first and the last row, as plain JSON."""
-    summaries = {key(m): summarise(benchmark.examples, found) for m, found in zip(models, scores, strict=True)}
-    comparison = compare(*scores)
-    return {
-        "name": benchmark.name,
-        "description": benchmark.description,
-        "n": len(benchmark.examples),
-        "chance": benchmark.chance,
-        **{name: summary.accuracy for name, summary in summaries.items()},
-        "ci95": {name: list(summary.ci95) for name, summary in summaries.items()},
-        "answer_histogram": {name: dict(summary.answer_histogram) for name, summary in summaries.items()},
-        "unparsable": {name: summary.unparsable for name, summary in summaries.items()},
-        **comparison_json(comparison),
-    }
 
 
 def comparison_json(comparison: Paired) -> dict[str, Any]:

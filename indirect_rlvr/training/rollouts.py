@@ -1,6 +1,6 @@
 """Sample completions from a policy: batched `generate` of transformers, greedy unless a temperature is given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from transformers import GenerationConfig
 from indirect_rlvr.training.dataset import Messages, as_text
 from indirect_rlvr.training.models import Policy, end_token_ids, suppressed_token_ids
 from indirect_rlvr.types import Completion
+
+Frames = tuple[tuple[int, int], ...]
 
 
 def generate(
@@ -25,6 +27,28 @@ def generate(
 ) -> list[Completion]:
     """One completion for each prompt, in order; special tokens other than the end are never sampled.
 
+    As `stream`, with a progress bar under `label`.
+    """
+    completions: dict[int, Completion] = {}
+    limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch": batch}
+    with tqdm(total=len(prompts), desc=label, unit="prompt", dynamic_ncols=True) as bar:
+        for index, completion, _ in stream(policy, prompts, **limits, temperature=temperature, seed=seed):
+            completions[index] = completion
+            bar.update()
+    return [completions[index] for index in range(len(prompts))]
+
+
+def stream(
+    policy: Policy,
+    prompts: Sequence[tuple[Messages, Sequence[Image.Image]]],
+    *,
+    max_new_tokens: int,
+    batch: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Iterator[tuple[int, Completion, Frames]]:
+    """(index of the prompt, completion, (width, height) at which the model saw each image), a batch at a time.
+
     Prompts are batched by length, so results can differ in the last bits from those of another batch size. Temperature
     0 is greedy; else the same (seed, prompts, batch) gives the same samples. 128 or 256 a batch is best for a tiny
     model on a CPU; 32 costs a quarter more.
@@ -35,19 +59,28 @@ def generate(
     config = _generation_config(policy, max_new_tokens, temperature)
     texts = [_prompt_text(policy, conversation) for conversation, _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (_pixels(prompts[i][1]), len(texts[i]), i))
-    completions: dict[int, Completion] = {}
-    with tqdm(total=len(prompts), desc=label, unit="prompt", dynamic_ncols=True) as bar:
-        for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            inputs = _inputs(policy, [texts[i] for i in chosen], [list(prompts[i][1]) for i in chosen])
-            with torch.random.fork_rng(enabled=temperature > 0), torch.inference_mode():
-                if temperature > 0:
-                    torch.manual_seed(seed * 1_000_003 + start)
-                output = model.generate(**inputs.to(device), generation_config=config)
-            sampled = output[:, inputs["input_ids"].shape[1] :].tolist()
-            completions |= dict(zip(chosen, (_completion(policy, ids) for ids in sampled), strict=True))
-            bar.update(len(chosen))
-    return [completions[i] for i in range(len(prompts))]
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        images = [list(prompts[i][1]) for i in chosen]
+        inputs = _inputs(policy, [texts[i] for i in chosen], images)
+        with torch.random.fork_rng(enabled=temperature > 0), torch.inference_mode():
+            if temperature > 0:
+                torch.manual_seed(seed * 1_000_003 + start)
+            output = model.generate(**inputs.to(device), generation_config=config)
+        sampled = output[:, inputs["input_ids"].shape[1] :].tolist()
+        for index, ids, seen in zip(chosen, sampled, _frames(policy, inputs, images), strict=True):
+            yield index, _completion(policy, ids), seen
+
+
+def _frames(policy: Policy, inputs: Any, images: list[list[Image.Image]]) -> list[Frames]:
+    """The size of each image of each prompt after the processor: from its grid of patches (Qwen-VL families), else the
+    size at which it was given."""
+    if "image_grid_thw" not in inputs:
+        return [tuple(image.size for image in shown) for shown in images]
+    processor: Any = policy.processor
+    patch = processor.image_processor.patch_size
+    sizes = iter([(wide * patch, high * patch) for _, high, wide in inputs["image_grid_thw"].tolist()])
+    return [tuple(next(sizes) for _ in shown) for shown in images]
 
 
 def _generation_config(policy: Policy, max_new_tokens: int, temperature: float) -> GenerationConfig:

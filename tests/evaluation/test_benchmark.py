@@ -1,10 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from indirect_rlvr.errors import DataError, RunError
-from indirect_rlvr.evaluation.benchmark import Policy, ask, conditions, evaluate, results
-from indirect_rlvr.types import Benchmark, Completion, Example, Prompt, ProxyTask, Question, View
+from indirect_rlvr.errors import DataError
+from indirect_rlvr.evaluation.asking import Policy
+from indirect_rlvr.evaluation.backends.answers import Answer
+from indirect_rlvr.evaluation.benchmark import conditions, evaluate, results
+from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
+from indirect_rlvr.types import Prompt, ProxyTask, Question, View
 
 LABELS = ("A", "B", "C", "D")
 
@@ -28,12 +32,10 @@ def render(shown):
 
 TASKS = [task(number) for number in range(24)]
 ASKED = conditions(TASKS, TASKS[:16], seed=0)
-TARGET = Benchmark(
-    "parity",
-    "is the number even",
-    0.5,
-    tuple(Example(f"n{n}", f"c{n}", Prompt((f"even? {n}",)), ("yes", "no"), ("yes", "no")[n % 2]) for n in range(20)),
-)
+EVEN = [
+    choice_example(f"n{n}", f"c{n}", Prompt((f"even? {n}",)), ("yes", "no"), ("yes", "no")[n % 2]) for n in range(20)
+]
+TARGET = choice_benchmark("parity", "is the number even", lambda _: EVEN)
 
 
 def reader(prompt):
@@ -64,35 +66,31 @@ class Counting:
         self.loads += 1
         return self._generate
 
-    def _generate(self, prompts):
-        self.prompts += len(prompts)
-        return [Completion(f"<think>x</think><answer>{self._choose(p)}</answer>", (1, 2, 3)) for p in prompts]
+    def _generate(self, prompts, views):
+        for index, prompt in enumerate(prompts):
+            self.prompts += 1
+            yield index, Answer(f"<think>x</think><answer>{self._choose(prompt)}</answer>", 3, True)
 
 
 def measured(folder, *choosers):
     rows = [Counting(f"row-{index}", choose) for index, choose in enumerate(choosers)]
-    return rows, evaluate([row.policy for row in rows], ASKED, [TARGET], render, folder)
-
-
-def test_a_policy_that_skips_a_prompt_is_named_and_nothing_is_written(tmp_path):
-    lazy = Policy("lazy", "weights", lambda: lambda prompts: [])
-    with pytest.raises(RunError, match="`lazy` gave 0 answers to the 1 prompts"):
-        ask(lazy, {tmp_path / "proxy.jsonl": [("one", Prompt(("?",)))]})
-    assert list(tmp_path.iterdir()) == []
+    return rows, evaluate([row.policy for row in rows], ASKED, [TARGET], render, folder, folder, "records")
 
 
 @pytest.mark.parametrize("name", ["../base", "a/b", "", ".hidden", "zwei wörter"])
 def test_a_row_name_that_is_no_file_name_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="must be made of letters, digits"):
-        evaluate([Counting(name, guesser).policy, Counting("b", guesser).policy], ASKED, [], render, tmp_path)
+        evaluate(
+            [Counting(name, guesser).policy, Counting("b", guesser).policy], ASKED, [], render, tmp_path, tmp_path, ""
+        )
 
 
 def test_two_rows_or_two_targets_of_one_name_are_refused(tmp_path):
     with pytest.raises(DataError, match="two rows are named `same`"):
-        evaluate([Counting("same", guesser).policy] * 2, ASKED, [], render, tmp_path)
+        evaluate([Counting("same", guesser).policy] * 2, ASKED, [], render, tmp_path, tmp_path, "")
     rows = [Counting("a", guesser).policy, Counting("b", guesser).policy]
     with pytest.raises(DataError, match="two target tasks are named `parity`"):
-        evaluate(rows, ASKED, [TARGET, TARGET], render, tmp_path)
+        evaluate(rows, ASKED, [TARGET, TARGET], render, tmp_path, tmp_path, "")
 
 
 def test_one_row_is_not_a_comparison(tmp_path):
@@ -100,11 +98,13 @@ def test_one_row_is_not_a_comparison(tmp_path):
         measured(tmp_path, reader)
 
 
-def test_a_torn_answer_file_names_itself(tmp_path):
-    measured(tmp_path, guesser, reader)
-    (tmp_path / "row-0" / "proxy.jsonl").write_text('{"id": "task-0"')
-    with pytest.raises(DataError, match=r"proxy.jsonl` line 1 is not JSON"):
-        measured(tmp_path, guesser, reader)
+def test_a_torn_answer_file_is_mended(tmp_path):
+    _, before = measured(tmp_path, guesser, reader)
+    path = tmp_path / "row-0" / "proxy.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    rows, after = measured(tmp_path, guesser, reader)
+    assert [row.prompts for row in rows] == [1, 0]
+    assert after == before
 
 
 def test_a_policy_that_reads_wins_and_falls_to_chance_without_the_query(tmp_path):
@@ -140,14 +140,33 @@ def test_answers_on_disk_are_not_asked_for_again(tmp_path):
     assert after == before
 
 
-def test_other_weights_or_another_prompt_are_asked_anew(tmp_path):
-    files = {tmp_path / "a.jsonl": [("one", Prompt(("?",)))]}
-    ask(Counting("row", guesser).policy, files)
-    other_weights = Counting("row", guesser, fingerprint="other weights")
-    ask(other_weights.policy, files)
-    other_prompt = Counting("row", guesser, fingerprint="other weights")
-    ask(other_prompt.policy, {tmp_path / "a.jsonl": [("one", Prompt(("!",)))]})
-    assert (other_weights.loads, other_prompt.loads) == (1, 1)
+def test_other_records_are_asked_about_anew(tmp_path):
+    measured(tmp_path, guesser, reader)
+    rows = [Counting("row-0", guesser), Counting("row-1", reader)]
+    evaluate([row.policy for row in rows], ASKED, [TARGET], render, tmp_path, tmp_path, "other records")
+    assert [row.prompts for row in rows] == [24 + 16 + 16 + 20] * 2
+
+
+def test_fewer_tasks_leave_no_answers_of_others(tmp_path):
+    measured(tmp_path, guesser, reader)
+    fewer = conditions(TASKS[:12], TASKS[:12], seed=0)
+    rows = [Counting("row-0", guesser), Counting("row-1", reader)]
+    found = evaluate([row.policy for row in rows], fewer, [], render, tmp_path, tmp_path, "records")
+    assert ([row.prompts for row in rows], found["rows"][0]["n"]) == ([0, 0], 12)
+
+
+def test_a_target_that_is_not_right_or_wrong_is_refused(tmp_path):
+    halves = replace(TARGET, judge=lambda example, parsed: {"correct": 0.5})
+    with pytest.raises(DataError, match="target task `parity`, example `n0`: `correct` is 0.5"):
+        evaluate(
+            [Counting("a", guesser).policy, Counting("b", guesser).policy],
+            ASKED,
+            [halves],
+            render,
+            tmp_path,
+            tmp_path,
+            "",
+        )
 
 
 def test_results_are_plain_json_and_need_no_model(tmp_path):

@@ -4,11 +4,12 @@ import pytest
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.evaluation.score import Prediction, read_predictions, score_predictions, summarise
-from indirect_rlvr.types import Example, Prompt
+from indirect_rlvr.types import ProxyTask, Question
 
 
 def item(name, answer="B", cluster="place"):
-    return Example(name, cluster, Prompt(("?",)), ("A", "B", "C"), answer)
+    question = Question("?", (), (), {})
+    return ProxyTask(name, cluster, "test", 0, question, ("A", "B", "C"), answer, "", ("a", "b", "c"))
 
 
 def said(name, text, tokens=3, finished=True):

@@ -3,7 +3,7 @@ import pytest
 from indirect_rlvr.evaluation.score import Score, summarise
 from indirect_rlvr.evaluation.stats import Paired
 from indirect_rlvr.evaluation.transfer import compare, direction, key, statement
-from indirect_rlvr.types import Example, Prompt
+from indirect_rlvr.types import ProxyTask, Question
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,8 @@ def test_keys_have_no_hyphen():
 
 
 def summary_of(right, n=40):
-    items = [Example(f"{i}", f"c{i}", Prompt(("?",)), ("A", "B"), "A") for i in range(n)]
+    question = Question("?", (), (), {})
+    items = [ProxyTask(f"{i}", f"c{i}", "test", 0, question, ("A", "B"), "A", "", ("a", "b")) for i in range(n)]
     scores = [Score(f"{i}", f"c{i}", i < right, "A" if i < right else "B", True, 5, True) for i in range(n)]
     return summarise(items, scores), scores
 

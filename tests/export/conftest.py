@@ -1,5 +1,7 @@
 """Two small runs to export: the template's texts, and coloured chips for what only images can break."""
 
+import importlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from indirect_rlvr.export import bundle
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.pipeline import Run
 from indirect_rlvr.rewards.composite import build
+from indirect_rlvr.run import write_jsonl
 from indirect_rlvr.training.tiny import build_tokenizer
 from indirect_rlvr.types import Completion, Prompt, ProxyTask, Question, View
 
@@ -137,3 +140,123 @@ def installed() -> Callable[[str], ModuleType]:
             return import_module(name)
 
     return load
+
+
+PACK = '''
+"""A pack with two published benchmarks: colours of chips, and a number to be said."""
+
+import json
+import re
+
+import numpy as np
+
+from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
+from indirect_rlvr.evaluation.metrics import aggregate
+from indirect_rlvr.hookspecs import hookimpl
+from indirect_rlvr.types import Benchmark, Example, Prompt, Source, View
+
+NUMBER = re.compile(r"-?[0-9]{1,6}")
+
+
+@hookimpl
+def load_records(settings, folder, seed):
+    return []
+
+
+@hookimpl
+def make_task(settings, query, candidates):
+    return None
+
+
+def source(file):
+    return Source("https://example.org", "CC0", "8 rows", f"{file}: one JSON object a line", (file,), "1.0")
+
+
+def colours(folder):
+    for line in (folder / "rows.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        view = View("chip", "image", f"chips/{row['colour']}.png")
+        parts = ("First:", view, "Second:", view, "Which?") if row["task"] == "pair" else (view, "Which?")
+        missing = () if (folder / view.content).is_file() else (view.content,)
+        yield choice_example(row["id"], row["colour"], Prompt(parts), ("A", "B"), row["answer"], task=row["task"],
+                             missing=missing)
+
+
+def numbers(folder):
+    for line in (folder / "rows.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        prompt = Prompt(() if "prompt" in row else (f"How far? {row['id']}",))
+        yield Example(row["id"], row["id"], prompt, {"km": row["km"]}, missing=("map.png",) if "lost" in row else ())
+
+
+def parse(example, response):
+    found = NUMBER.search(response.text)
+    return None if found is None else {"km": int(found[0])}
+
+
+def judge(example, parsed):
+    return {} if parsed is None else {"km": float(abs(parsed["km"] - example.truth["km"]))}
+
+
+def metrics(graded):
+    return [aggregate(graded, ("km",), lambda c: float(np.median(c[:, 0])), "pairwise, valid", name="median: km",
+                      unit="km", higher_is_better=False)]
+
+
+@hookimpl
+def suite(settings):
+    return [
+        choice_benchmark("chip-colour", "which colour", colours, source=source("rows.jsonl"), tasks=("one", "pair")),
+        Benchmark("far-away", "a number", source("rows.jsonl"), numbers, parse, judge, metrics, "km"),
+    ]
+'''
+
+
+@pytest.fixture
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a domain that is installed for the length of a test."""
+    site = tmp_path / "site"
+    (site / "rlvr_chips" / "recipes").mkdir(parents=True)
+    (site / "rlvr_chips" / "__init__.py").write_text("")
+    (site / "rlvr_chips" / "hooks.py").write_text(PACK)
+    (site / "rlvr_chips" / "recipes" / "default.toml").write_text('domain = "chips"\n')
+    about = site / "rlvr_chips-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rlvr-chips\nVersion: 0.1\n")
+    (about / "entry_points.txt").write_text("[indirect_rlvr.domains]\nchips = rlvr_chips.hooks\n")
+    monkeypatch.syspath_prepend(site)
+    importlib.invalidate_caches()
+    yield "chips"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rlvr_chips"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """The files of both benchmarks: eight chips in two tasks, one without its image, and six numbers."""
+    root = tmp_path / "data"
+    folder = root / "chip-colour"
+    (folder / "chips").mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (28, 28), colour).save(folder / "chips" / f"{name}.png")
+    names = [*COLOURS, *COLOURS, "absent", "red"]
+    rows = [
+        {"id": f"2020-01-0{i + 1}", "colour": name, "answer": "AB"[i % 2], "task": "pair" if i % 3 == 0 else "one"}
+        for i, name in enumerate(names)
+    ]
+    write_jsonl(folder / "rows.jsonl", rows)
+    write_jsonl(root / "far-away" / "rows.jsonl", [{"id": f"n{i}", "km": 100 * i} for i in range(6)])
+    return root
+
+
+@pytest.fixture
+def said() -> Callable[[str, list[str]], dict[str, str]]:
+    """(benchmark, ids) to responses: right, wrong, hedged, broken and empty ones, the same every time."""
+
+    def make(benchmark: str, ids: list[str]) -> dict[str, str]:
+        choices = ["<answer>A</answer>", "<answer>B</answer>", "A or B", "<think>A", "", "<answer>A</answer> \u202e"]
+        numbers = ["120 km", "no idea", "-7", "about 305", "", "99999999999999999999"]
+        texts = choices if benchmark == "chip-colour" else numbers
+        return {name: texts[i % len(texts)] for i, name in enumerate(ids)}
+
+    return make

@@ -13,13 +13,13 @@ from PIL import Image
 from indirect_rlvr.data import audit, proxy
 from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.evaluation import controls
-from indirect_rlvr.evaluation.benchmark import Policy, conditions, evaluate
+from indirect_rlvr.evaluation.asking import Policy
+from indirect_rlvr.evaluation.backends.answers import Answer
+from indirect_rlvr.evaluation.benchmark import conditions, evaluate
+from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
 from indirect_rlvr.run import digest, keyed_rng, write_json, write_jsonl
 from indirect_rlvr.types import (
-    Benchmark,
     CandidateSet,
-    Completion,
-    Example,
     Neighbourhood,
     Prompt,
     ProxyTask,
@@ -77,14 +77,15 @@ def answer(model, prompt, key, labels):
     text = f"<think>\nVisual cues: N3 E8 S5 W2\nCross-view evidence:\n{trace}\n</think>\n<answer>{chosen}</answer>"
     if rng.random() < 0.05:
         text = text.replace("</answer>", "")
-    return Completion(text, tuple(range(len(text.split()))), rng.random() > 0.03)
+    return Answer(text, len(text.split()), rng.random() > 0.03)
 
 
 def policy(model, keys):
-    def generate(prompts):
-        return [answer(model, prompt, *keys[digest(prompt.parts)]) for prompt in prompts]
+    def say(prompts, views):
+        for index, prompt in enumerate(prompts):
+            yield index, answer(model, prompt, *keys[digest(prompt.parts)])
 
-    return Policy(model, f"weights of {model}", lambda: generate)
+    return Policy(model, f"weights of {model}", lambda: say)
 
 
 def render(task: ProxyTask) -> Prompt:
@@ -93,8 +94,8 @@ def render(task: ProxyTask) -> Prompt:
 
 def make_results(folder, tasks):
     asked = conditions(tasks, tasks[:30], seed=0)
-    examples = tuple(
-        Example(
+    examples = [
+        choice_example(
             f"higher-{i:03}",
             f"block-{i // 6}",
             Prompt((f"Which place is higher, A or B? ({i})",)),
@@ -102,15 +103,15 @@ def make_results(folder, tasks):
             "AB"[i % 2],
         )
         for i in range(60)
-    )
-    benchmark = Benchmark("higher", "which of two places is higher", 0.5, examples)
-    keys = {digest(e.prompt.parts): (e.answer, e.labels) for e in examples}
+    ]
+    benchmark = choice_benchmark("higher", "which of two places is higher", lambda _: examples)
+    keys = {digest(e.prompt.parts): (e.truth["answer"], e.truth["labels"]) for e in examples}
     for name, shown in asked.items():
         for task in shown:
             blind = keyed_rng(1, task.id).choice(task.labels)
             keys[digest(render(task).parts)] = (blind if name in controls.BLIND else task.answer, task.labels)
     policies = [policy(model, keys) for model in SKILL]
-    return evaluate(policies, asked, [benchmark], render, folder / "evaluation")
+    return evaluate(policies, asked, [benchmark], render, folder / "evaluation", folder, "records")
 
 
 def make_log(stage):

@@ -88,6 +88,14 @@ def benchmarks(settings: Settings, records: Sequence[Record], count: int, seed: 
 
 
 @hookimpl
+def suite(settings: Settings) -> list[Benchmark]:
+    """Every published benchmark the pack knows, a file each in `benchmarks/`."""
+    from indirect_rlvr_geo.benchmarks.suite import benchmarks as published
+
+    return published()
+
+
+@hookimpl
 def primer(settings: Settings) -> Primer:
     """Generic skills of seeing, comparing and choosing for the tiny model."""
     from indirect_rlvr_geo.primer import primer as skills

@@ -11,12 +11,12 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.run import keyed_rng
 from indirect_rlvr.types import (
     Benchmark,
     Completion,
-    Example,
     Neighbourhood,
     Outcome,
     Primer,
@@ -124,8 +124,8 @@ def grounded(task: ProxyTask, completion: Completion, settings: Settings) -> Out
 # Yours: what you really care about, and never train on.
 @hookimpl
 def benchmarks(settings: Settings, records: Sequence[Record], count: int, seed: int) -> list[Benchmark]:
-    examples = tuple(
-        Example(
+    examples = [
+        choice_example(
             id=f"pulse-{record.id}",
             cluster=record.cluster,
             prompt=Prompt((record.views["monitor"], skills.choice_question("pulse"))),
@@ -133,8 +133,8 @@ def benchmarks(settings: Settings, records: Sequence[Record], count: int, seed: 
             answer=skills.answer(int(record.facts["pulse"])),
         )
         for record in records[:count]
-    )
-    return [Benchmark("pulse", "is the pulse low, normal or high", 1 / 3, examples)]
+    ]
+    return [choice_benchmark("pulse", "is the pulse low, normal or high", lambda _: examples)]
 
 
 # Only for a model without pretraining. Yours: delete it, and give `model.path` a checkpoint.

@@ -5,14 +5,17 @@ They share the kinds of their views with the proxy task and nothing else: no tra
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Literal
 
+from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
 from indirect_rlvr.run import keyed_rng
 from indirect_rlvr.types import Benchmark, Example, Prompt, Record
 from indirect_rlvr_geo.facts import levels
 from indirect_rlvr_geo.language import DIRECTIONS, LETTERS, target_question
 
+SUITES = ("paper", "terrain")
 LEAD = 2
 """The highest direction, and the higher of two places, lead by at least this many levels: no ties."""
 
@@ -36,14 +39,16 @@ def _benchmark(
     records: Sequence[Record],
     count: int,
 ) -> Benchmark:
-    by_answer: dict[str, list[Example]] = defaultdict(list)
-    labels: tuple[str, ...] = ()
-    for example in examples(records, keyed_rng(0, name)):
-        by_answer[example.answer].append(example)
-        labels = example.labels
-    each = min([count // len(labels), *(len(by_answer[letter]) for letter in labels)]) if labels else 0
-    chosen = [example for letter in labels for example in by_answer[letter][:each]]
-    return Benchmark(name, description, 1 / len(labels) if labels else 1.0, tuple(chosen))
+    def chosen(_: Path) -> list[Example]:
+        by_answer: dict[str, list[Example]] = defaultdict(list)
+        labels: list[str] = []
+        for example in examples(records, keyed_rng(0, name)):
+            by_answer[example.truth["answer"]].append(example)
+            labels = example.truth["labels"]
+        each = min([count // len(labels), *(len(by_answer[letter]) for letter in labels)]) if labels else 0
+        return [example for letter in labels for example in by_answer[letter][:each]]
+
+    return choice_benchmark(name, description, chosen, suites=SUITES)
 
 
 def _horizons(records: Sequence[Record], rng: Random) -> Iterator[Example]:
@@ -55,7 +60,7 @@ def _horizons(records: Sequence[Record], rng: Random) -> Iterator[Example]:
             asked = target_question("horizon", [DIRECTIONS[name] for name in names])
             answer = LETTERS[[found[name] for name in names].index(first)]
             prompt = Prompt(("Ground view:", record.views["ground"], f" {asked}"))
-            yield Example(f"highest-horizon-{record.id}", record.cluster, prompt, tuple(LETTERS[:4]), answer)
+            yield choice_example(f"highest-horizon-{record.id}", record.cluster, prompt, LETTERS[:4], answer)
 
 
 def _higher(records: Sequence[Record], rng: Random) -> Iterator[Example]:
@@ -65,7 +70,7 @@ def _higher(records: Sequence[Record], rng: Random) -> Iterator[Example]:
             views = ("\nA:", first.views["overhead"], "\nB:", second.views["overhead"])
             prompt = Prompt((*views, f" {target_question('higher')}"))
             answer = "A" if difference > 0 else "B"
-            yield Example(f"higher-place-{first.id}-{second.id}", first.cluster, prompt, ("A", "B"), answer)
+            yield choice_example(f"higher-place-{first.id}-{second.id}", first.cluster, prompt, ("A", "B"), answer)
 
 
 def _slopes(records: Sequence[Record], rng: Random) -> Iterator[Example]:
@@ -82,4 +87,4 @@ def _levels(records: Sequence[Record], rng: Random, fact: Literal["slope", "elev
         options = rng.sample(range(level % 2, 10, 2), len(LETTERS))
         asked = target_question(fact, [f"{fact} {option}" for option in options])
         prompt = Prompt(("Overhead view:", record.views["overhead"], f" {asked}"))
-        yield Example(f"{fact}-{record.id}", record.cluster, prompt, tuple(LETTERS), LETTERS[options.index(level)])
+        yield choice_example(f"{fact}-{record.id}", record.cluster, prompt, LETTERS, LETTERS[options.index(level)])

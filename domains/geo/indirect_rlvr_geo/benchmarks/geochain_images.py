@@ -1,0 +1,51 @@
+"""Cuts the bottom rows with Mapillary's mark off GeoChain's images, once, into a folder beside them.
+
+    python -m indirect_rlvr_geo.benchmarks.geochain_images DATA_ROOT/geochain
+
+A view is a path, so the official loader's crop is a step of the layout: what is not cropped is asked as it is, under
+the flag "watermark not cropped".
+"""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from indirect_rlvr.errors import DataError
+
+CROPPED = "cropped"
+ROWS = 30
+"""Rows of pixels at the bottom that the official loader cuts off."""
+
+
+def crop(folder: Path) -> int:
+    """Write a copy without its last `ROWS` rows of every `CITY/SUB/images/*.jpg`; returns how many are new.
+
+    Raises DataError for an image that cannot be read or has no more rows than that.
+    """
+    new = 0
+    for path in sorted(folder.glob("*/*/images/*.jpg")):
+        target = folder / CROPPED / path.relative_to(folder)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _crop(path, target)
+        new += 1
+    return new
+
+
+def _crop(path: Path, target: Path) -> None:
+    try:
+        with Image.open(path) as image:
+            if image.height <= ROWS:
+                raise DataError(f"`{path}` has {image.height} rows; expected more than {ROWS}: download it again")
+            cut = image.convert("RGB").crop((0, 0, image.width, image.height - ROWS))
+    except OSError as error:
+        raise DataError(f"`{path}` cannot be read as an image: {error}; download it again") from error
+    unfinished = target.with_suffix(".part")
+    cut.save(unfinished, "JPEG", quality=95, subsampling=0)
+    unfinished.replace(target)
+
+
+if __name__ == "__main__":
+    print(f"{crop(Path(sys.argv[1]))} images cropped")

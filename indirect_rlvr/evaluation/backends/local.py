@@ -1,0 +1,34 @@
+"""Answers from a checkpoint in this process, with transformers: batched, greedy, one model in memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
+from indirect_rlvr.types import Prompt
+
+WINDOW = 4
+"""Batches whose images are decoded together, so that prompts of one length can share a batch."""
+
+
+def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: int = 16) -> Ask:
+    """Load the checkpoint in a folder, a model folder of a run included, or of a hub id.
+
+    `dtype` is "float32" or "bfloat16"; `batch` prompts are generated together. `frames` is the size after the
+    processor's own resize. Raises RunError as `models.load` does.
+    """
+    from indirect_rlvr.evaluation.backends.pictures import shown
+    from indirect_rlvr.training import models, rollouts
+    from indirect_rlvr.training.base import resolve
+    from indirect_rlvr.training.dataset import messages
+
+    policy = models.load(resolve(Path(place)) if Path(place).is_dir() else place, dtype)
+
+    def ask(prompts: Sequence[Prompt], folder: Path) -> Iterator[tuple[int, Answer]]:
+        for start in range(0, len(prompts), WINDOW * batch):
+            window = prompts[start : start + WINDOW * batch]
+            turns = [(messages(prompt), shown(prompt, folder, limits.max_pixels)) for prompt in window]
+            answers = rollouts.stream(policy, turns, max_new_tokens=limits.max_new_tokens, batch=batch)
+            for index, found, frames in answers:
+                yield start + index, Answer(found.text, len(found.token_ids), found.finished, frames)
+
+    return ask

@@ -1,0 +1,168 @@
+"""One `rlvr eval`: a model, a suite and a backend into a folder of answers and one results file."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from indirect_rlvr.config import Recipe
+from indirect_rlvr.domain import Domain, load_domain, recipe_path
+from indirect_rlvr.errors import ConfigError
+from indirect_rlvr.evaluation import held_out, predictions, suite
+from indirect_rlvr.evaluation.asking import Policy
+from indirect_rlvr.evaluation.backends.answers import Ask, Limits
+from indirect_rlvr.evaluation.measure import measure
+from indirect_rlvr.evaluation.prompt_controls import CONTROLS
+from indirect_rlvr.evaluation.suite import Place
+from indirect_rlvr.run import digest, file_digest
+from indirect_rlvr.types import Benchmark
+
+Backend = Literal["transformers", "vllm", "openai-url"]
+MAX_TOKENS = 2048
+"""What a model that no run of this domain made may write; one of a run may write what it was trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a model is asked; None leaves it to the model's run, or to the backend."""
+
+    backend: Backend = "transformers"
+    url: str | None = None
+    max_tokens: int | None = None
+    max_pixels: int | None = None
+    batch: int | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
+
+
+def known_benchmarks(domain: Domain, recipe: Recipe) -> list[Benchmark]:
+    """Every benchmark of a domain: those made from held-out records, without examples here, and the published ones."""
+    known = [*domain.benchmarks([], recipe.evaluation.targets, recipe.seed), *domain.suite()]
+    suite.check_names("benchmark", [each.name for each in known])
+    return known
+
+
+def evaluate(
+    domain_name: str,
+    model: str,
+    wanted: str,
+    out: Path,
+    *,
+    recipe_name: str = "default",
+    data_root: Path | None = None,
+    asking: Asking = Asking(),
+    limit: int | None = None,
+    controls: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Ask `model` the benchmarks `wanted` and score them; returns what `out/results.json` holds.
+
+    A model folder of a run is asked targets from that run's held-out records; any other model's are made in
+    `out/records`. Raises ConfigError for unknown names, DataError where the files of a benchmark named itself are
+    lacking, RunError where `out` holds another model's answers.
+    """
+    unknown = [name for name in controls if name not in CONTROLS]
+    if unknown:
+        raise ConfigError(f"unknown control `{unknown[0]}`; there are: {', '.join(CONTROLS)}")
+    own = held_out.recipe_of(model, domain_name)
+    recipe = own or _recipe(domain_name, recipe_name)
+    domain = load_domain(domain_name, recipe.records)
+    chosen, named = suite.choose(known_benchmarks(domain, recipe), wanted)
+    places = [suite.place(each, data_root) for each in chosen if each.source is not None]
+    suite.refuse_absent([where for where in places if where.benchmark.name in named])
+    if made_here := {each.name for each in chosen if each.source is None}:
+        views = Path(model).resolve().parent / "records" if own else held_out.make(domain, recipe, out)
+        places = [each for each in held_out.places(domain, recipe, views) if each.benchmark.name in made_here] + places
+    readies = [suite.ready(where, limit, recipe.seed) for where in places if not where.lacking]
+    for ready in readies:
+        say(f"{ready.place.benchmark.name}: {ready.fault or f'{len(ready.examples):,} examples'}")
+    absent = [where for where in places if where.lacking]
+    about = {"domain": domain_name, "suite": wanted, "limit": limit, "settings": settings(asking, own)}
+    return measure(policy(model, asking, own), readies, absent, out, about, controls, recipe.seed)
+
+
+def score(
+    domain_name: str,
+    benchmark: str,
+    file: Path,
+    truth: Path | None = None,
+    data_root: Path | None = None,
+    convention: str | None = None,
+    recipe_name: str = "default",
+) -> dict[str, Any]:
+    """Score the predictions in `file`; see `predictions.score`.
+
+    `truth` is the benchmark's folder, or a run folder for a target made from its held-out records; else
+    `data_root/NAME`. Raises ConfigError for an unknown benchmark, or where neither is given.
+    """
+    recipe = _recipe(domain_name, recipe_name)
+    domain = load_domain(domain_name, recipe.records)
+    one = suite.named(known_benchmarks(domain, recipe), benchmark)
+    if one.source is not None:
+        where = suite.place(one, data_root) if truth is None else suite.at(one, truth)
+        return predictions.score(where, file, convention)
+    if truth is None or (own := held_out.recipe_of_run(truth, domain_name)) is None:
+        raise ConfigError(
+            f"`{benchmark}` is made from held-out records: give --truth RUN, the run folder (domain `{domain_name}`) "
+            f"whose records were asked about; got {truth}"
+        )
+    made = held_out.places(load_domain(domain_name, own.records), own, truth / "records")
+    return predictions.score(next(each for each in made if each.benchmark.name == benchmark), file, convention)
+
+
+def places(
+    domain_name: str, data_root: Path | None, recipe_name: str = "default", name: str | None = None
+) -> list[Place]:
+    """Every benchmark of a domain, or the one named, with what is lacking of its files."""
+    recipe = _recipe(domain_name, recipe_name)
+    known = known_benchmarks(load_domain(domain_name, recipe.records), recipe)
+    wanted = known if name is None else [suite.named(known, name)]
+    return [suite.place(each, data_root) if each.source else Place(each, Path(), "") for each in wanted]
+
+
+def folder_name(model: str) -> str:
+    """A folder name for a model: "runs/geo/grpo" becomes "geo-grpo", "Qwen/Qwen2.5-VL-7B" "Qwen-Qwen2.5-VL-7B"."""
+    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") for part in Path(model).parts[-2:]]
+    return "-".join(part for part in parts if part) or "model"
+
+
+def settings(asking: Asking, recipe: Recipe | None) -> dict[str, Any]:
+    """How the model is asked, every choice made; `recipe` is that of the model's run."""
+    found = {name: value for name, value in asdict(asking).items() if value is not None}
+    found.setdefault("max_tokens", recipe.grpo.max_completion_tokens if recipe else MAX_TOKENS)
+    if recipe and asking.backend == "transformers":
+        found = {"dtype": recipe.model.dtype, "batch": recipe.evaluation.batch} | found
+    return found
+
+
+def policy(model: str, asking: Asking, recipe: Recipe | None = None) -> Policy:
+    """The model as a policy, nothing loaded yet.
+
+    Its fingerprint covers the weights of a folder; of a hub id and of a server's model, only the name.
+    """
+    chosen = settings(asking, recipe)
+    if asking.backend == "openai-url" and not asking.url:
+        raise ConfigError("--backend openai-url needs --url, for example --url http://localhost:8000/v1")
+    weights = file_digest(Path(model)) if asking.backend != "openai-url" and Path(model).is_dir() else model
+    return Policy(model, digest([weights, chosen])[:16], lambda: _load(model, asking, chosen))
+
+
+def _load(model: str, asking: Asking, chosen: dict[str, Any]) -> Ask:
+    limits = Limits(chosen["max_tokens"], asking.max_pixels)
+    options = {name: chosen[name] for name in ("batch", "dtype") if name in chosen}
+    if asking.backend == "openai-url":
+        from indirect_rlvr.evaluation.backends import openai_url
+
+        concurrency = {"concurrency": chosen["batch"]} if "batch" in chosen else {}
+        return openai_url.asker(openai_url.Server(str(asking.url), model, **concurrency), limits)
+    if asking.backend == "vllm":
+        from indirect_rlvr.evaluation.backends import vllm
+
+        return vllm.asker(model, limits, **options)
+    from indirect_rlvr.evaluation.backends import local
+
+    return local.asker(model, limits, **options)
+
+
+def _recipe(domain: str, name: str) -> Recipe:
+    return held_out.read_recipe(recipe_path(domain, name), domain)

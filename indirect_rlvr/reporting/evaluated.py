@@ -1,0 +1,90 @@
+"""Results of `rlvr eval` and `rlvr score`, and the list of benchmarks, as text for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from indirect_rlvr.evaluation import suite
+from indirect_rlvr.evaluation.suite import Place
+from indirect_rlvr.reporting.columns import columns
+
+
+def results(found: Mapping[str, Any]) -> str:
+    """A line for each metric of a whole benchmark, controls beside it, and what was not asked, said in full.
+
+    Metrics of sub-tasks are in results.json alone.
+    """
+    rows = [row for benchmark in found["benchmarks"] for row in _rows(benchmark, every=False)]
+    parts = [columns(rows)] if rows else []
+    parts += [_missing(each) for each in found["benchmarks"] if each["missing_media"]["n"]]
+    parts += [f"not asked: {each['name']}: {each['why']}\n{_indented(each['get'])}" for each in found["not_asked"]]
+    return "\n\n".join(parts)
+
+
+def scored(found: Mapping[str, Any]) -> str:
+    """Every metric of one benchmark, and what was wrong with the file of predictions."""
+    said = [columns(_rows({**found, "controls": {}}, every=True))]
+    if found["missing_media"]["n"]:
+        said.append(_missing(found))
+    said += [f"{what}: {_listed(at['n'], at['first'])}" for what, at in found["faults"].items()]
+    return "\n".join(said)
+
+
+def benchmarks(places: Iterable[Place]) -> str:
+    """A line for each benchmark: whether it is here, its size and licence, where it comes from, and its suites."""
+    return columns(
+        [
+            {
+                "name": where.benchmark.name,
+                "here": "no" if where.lacking else "yes",
+                "size": where.benchmark.source.size if where.benchmark.source else "made from held-out records",
+                "licence": where.benchmark.source.licence if where.benchmark.source else "that of the records",
+                "from": where.benchmark.source.homepage if where.benchmark.source else None,
+                "suites": ", ".join(where.benchmark.suites) or None,
+                "lacking": ", ".join(where.lacking) or None,
+            }
+            for where in places
+        ]
+    )
+
+
+def benchmark(where: Place) -> str:
+    """One benchmark in full: what to download from where into which folder, its sub-tasks and its versions."""
+    one = where.benchmark
+    tasks = f"sub-tasks: {', '.join(one.tasks)}\n" if one.tasks != ("",) else ""
+    suites = f"suites: {', '.join(one.suites)}\n" if one.suites else ""
+    return f"{one.name}: {one.description}\n{tasks}{suites}compared by: {one.main}\n{suite.get(where)}"
+
+
+def _rows(benchmark: Mapping[str, Any], every: bool) -> list[dict[str, object]]:
+    rows = [_row(benchmark["name"], metric) for metric in _shown(benchmark["metrics"], every)]
+    for name, control in benchmark["controls"].items():
+        rows += [_row(f"{benchmark['name']} ({name})", metric) for metric in _shown(control["metrics"], every)]
+    return rows
+
+
+def _shown(metrics: Sequence[Mapping[str, Any]], every: bool) -> list[Mapping[str, Any]]:
+    return [metric for metric in metrics if every or not metric["task"]]
+
+
+def _row(name: str, metric: Mapping[str, Any]) -> dict[str, object]:
+    low, high = metric["ci95"] or (None, None)
+    beside = ", ".join(f"{key} {value:.4g}" for key, value in metric["baselines"].items())
+    return {
+        "benchmark": name, "metric": metric["name"], "task": metric["task"] or None, "value": metric["value"],
+        "unit": metric["unit"], "low": low, "high": high, "n": metric["n"], "parsed": metric["n_parsed"],
+        "missing": metric["n_missing_media"], "convention": metric["convention"], "baselines": beside or None,
+    }  # fmt: skip
+
+
+def _missing(benchmark: Mapping[str, Any]) -> str:
+    lost = benchmark["missing_media"]
+    return f"{benchmark['name']}: media are missing for {_listed(lost['n'], lost['first'])}"
+
+
+def _listed(n: int, first: Sequence[str]) -> str:
+    more = ", …" if n > len(first) else ""
+    return f"{n:,} ({', '.join(first)}{more})"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())

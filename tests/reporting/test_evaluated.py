@@ -1,0 +1,67 @@
+from pathlib import Path
+
+from indirect_rlvr.evaluation.choice import choice_benchmark
+from indirect_rlvr.evaluation.suite import Place, place
+from indirect_rlvr.reporting import evaluated
+from indirect_rlvr.types import Source
+
+SEA = choice_benchmark(
+    "sea", "which sea", lambda folder: [], tasks=("north", "south"), suites=("paper",),
+    source=Source("https://example.org", "CC0", "2 photos", "truth.csv\nphotos/", ("truth.csv",), "v1"),
+)  # fmt: skip
+
+
+def metric(value, task="", name="accuracy"):
+    return {
+        "name": name, "task": task, "value": value, "unit": "share", "n": 4, "n_parsed": 3, "n_missing_media": 1,
+        "convention": "strict", "ci95": None if value is None else [0.1, 0.9], "baselines": {"chance": 0.25},
+    }  # fmt: skip
+
+
+def measured(*metrics, missing=0, **controls):
+    lost = {"n": missing, "first": [f"id-{n}" for n in range(min(missing, 2))]}
+    return {"name": "sea", "metrics": list(metrics), "missing_media": lost, "controls": controls}
+
+
+def test_nothing_that_was_not_asked_goes_unsaid():
+    absent = {"name": "moon", "why": "its files are not here", "get": "from: https://example.org\ninto: data/moon/"}
+    said = evaluated.results({"benchmarks": [measured(metric(0.5), missing=3)], "not_asked": [absent]})
+    assert "sea: media are missing for 3 (id-0, id-1, …)" in said
+    assert "not asked: moon: its files are not here\n  from: https://example.org\n  into: data/moon/" in said
+    assert evaluated.results({"benchmarks": [], "not_asked": [absent]}).startswith("not asked: moon")
+
+
+def test_controls_stand_beside_and_sub_tasks_in_the_file_alone():
+    found = measured(metric(0.5), metric(0.25, "north"), blind={"metrics": [metric(0.2)]})
+    lines = evaluated.results({"benchmarks": [found], "not_asked": []}).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["benchmark", "sea", "sea (blind)"]
+    assert "chance 0.25" in lines[1]
+
+
+def test_a_value_of_nothing_is_a_dash():
+    (_, line) = evaluated.results({"benchmarks": [measured(metric(None))], "not_asked": []}).splitlines()
+    assert line.split()[:4] == ["sea", "accuracy", "–", "–"]
+
+
+def test_faults_of_a_file_follow_its_metrics():
+    found = measured(metric(0.5, "north")) | {"faults": {"not JSON (torn?)": {"n": 12, "first": ["line 3", "line 9"]}}}
+    assert evaluated.scored(found).splitlines()[-1] == "not JSON (torn?): 12 (line 3, line 9, …)"
+
+
+def test_the_list_says_what_is_here_and_one_benchmark_says_how_it_lies(tmp_path):
+    (tmp_path / "sea").mkdir()
+    absent = evaluated.benchmarks([place(SEA, tmp_path)]).splitlines()[1].split("  ")
+    assert (absent[0], absent[1].strip(), absent[-1].strip()) == ("sea", "no", "truth.csv")
+    (tmp_path / "sea" / "truth.csv").touch()
+    assert evaluated.benchmarks([place(SEA, tmp_path)]).splitlines()[1].split("  ")[1].strip() == "yes"
+    assert evaluated.benchmark(place(SEA, tmp_path)) == (
+        "sea: which sea\nsub-tasks: north, south\nsuites: paper\ncompared by: correct\n"
+        "from: https://example.org (revision v1; 2 photos; licence: CC0)\n"
+        f"into: {tmp_path / 'sea'}/\nlayout:\n  truth.csv\n  photos/"
+    )
+
+
+def test_targets_from_records_have_nothing_to_get():
+    hill = Place(choice_benchmark("hill", "a hill", lambda folder: []), Path(), "")
+    assert evaluated.benchmark(hill).endswith("nothing: it is made from held-out records")
+    assert "made from held-out records" in evaluated.benchmarks([hill])
