@@ -94,7 +94,10 @@ def _by_class(question: int, graded: Sequence[Graded], accuracy: Metric) -> list
         interval = bootstrap(columns, clusters, statistic, DRAWS)
         found.append(replace(common, name=name, value=statistic(columns), ci95=interval, baselines={"majority": line}))
     recalls = zip(classes, *_recalls(columns), strict=True) if question in OPTIONS else ()
-    return found + [replace(common, name=f"recall of {name}", value=r, n=int(n)) for name, r, n in recalls]
+    read = Counter(name for name, one in zip(gold, there, strict=True) if one.parsed is not None)
+    return found + [
+        replace(common, name=f"recall of {name}", value=r, n=int(n), n_parsed=read[name]) for name, r, n in recalls
+    ]
 
 
 def balanced_accuracy(columns: Columns) -> float:
