@@ -78,7 +78,7 @@ def ask(
         for each in [each for each in left.values() if each.missing]:
             keep({"id": each.id, "missing": list(each.missing), "asked": each.mark})
         if policy:
-            _answer_all(policy, left, views, keep)
+            _answer_all(policy, queries, rows, left, views, keep)
         with disk_errors(path):
             os.fsync(stream.fileno())
     return rows
@@ -102,22 +102,38 @@ def image_sizes(prompt: Prompt, views: Path) -> list[int]:
     return [path.stat().st_size if path.is_file() else -1 for path in paths]
 
 
-def _answer_all(policy: Ask, left: dict[str, Query], views: Path, keep: Callable[[Row], None]) -> None:
+def _answer_all(
+    policy: Ask,
+    queries: Sequence[Query],
+    rows: Mapping[str, Row],
+    left: Mapping[str, Query],
+    views: Path,
+    keep: Callable[[Row], None],
+) -> None:
     """Ask until nothing is left; what cannot be shown is set apart once, when the policy first refuses."""
     try:
-        _pass(policy, list(left.values()), views, keep)
+        _pass(policy, _showable(queries, rows), left, views, keep)
     except DataError:
         broken = {each.id: why for each in left.values() if (why := _problem(each.prompt, views))}
         if not broken:
             raise
         for name, why in broken.items():
             keep({"id": name, "missing": [why], "asked": left[name].mark})
-        _pass(policy, list(left.values()), views, keep)
+        _pass(policy, _showable(queries, rows), left, views, keep)
 
 
-def _pass(policy: Ask, queries: Sequence[Query], views: Path, keep: Callable[[Row], None]) -> None:
-    answered = set()
-    for index, answer in policy([each.prompt for each in queries], views) if queries else ():
+def _showable(queries: Sequence[Query], rows: Mapping[str, Row]) -> list[Query]:
+    return [each for each in queries if not each.missing and "missing" not in rows.get(each.id, ())]
+
+
+def _pass(
+    policy: Ask, queries: Sequence[Query], left: Mapping[str, Query], views: Path, keep: Callable[[Row], None]
+) -> None:
+    answered = {index for index, each in enumerate(queries) if each.id not in left}
+    if len(answered) == len(queries):
+        return
+    known = frozenset(answered)
+    for index, answer in policy([each.prompt for each in queries], views, known):
         if index in answered or not 0 <= index < len(queries):
             raise RunError(f"the policy gave prompt {index} of {len(queries)} a second answer, or there is no such one")
         answered.add(index)
@@ -125,8 +141,8 @@ def _pass(policy: Ask, queries: Sequence[Query], views: Path, keep: Callable[[Ro
     if len(answered) < len(queries):
         first = next(each.id for index, each in enumerate(queries) if index not in answered)
         raise RunError(
-            f"the policy gave {len(answered)} answers to {len(queries)} prompts; the first without one is `{first}`; "
-            "what came is kept: give the same command again"
+            f"the policy gave {len(answered) - len(known)} answers to {len(queries) - len(known)} prompts; the first "
+            f"without one is `{first}`; what came is kept: give the same command again"
         )
 
 

@@ -87,10 +87,7 @@ def judged(folder: Path, name: str, item: str, text: str) -> Graded:
 
 
 def measured(folder: Path, name: str, texts: Mapping[str, str]) -> dict[str, float]:
-    """Every metric of a benchmark by key, over the responses given (by id) and the examples whose media are missing.
-
-    NaN where a metric is of nothing.
-    """
+    """Every metric of a benchmark by key, over the responses given by id; NaN where a metric is of nothing."""
     return dict(_measured(folder, name, tuple(sorted(texts.items()))))
 
 
@@ -101,7 +98,7 @@ def _measured(folder: Path, name: str, texts: tuple[tuple[str, str], ...]) -> di
     unknown = [item for item in given if item not in task.examples]
     if unknown:
         raise DataError(f"`{unknown[0]}` is no example of `{name}`; use the data that was exported with the scorer")
-    examples = [example for example in task.examples.values() if example.id in given or example.missing]
+    examples = [example for example in task.examples.values() if example.id in given]
     metrics = task.benchmark.metrics(grade(task.benchmark, examples, given))
     values = {(metric.name, metric.convention, metric.task): metric.value for metric in metrics}
     return {key.key: float(values.get((key.name, key.convention, key.task), math.nan)) for key in task.keys}

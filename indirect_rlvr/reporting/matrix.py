@@ -19,9 +19,9 @@ FULL = 0.5
 """The gain that has the full colour."""
 UP, DOWN, INK = "#1b6ca8", "#b4531a", "#16191d"
 KEY = (
-    "Cells: items that got better minus items that got worse, in points of 100 (for right or wrong answers the gain "
-    "in accuracy), with the 95 % interval. \\* p < 0.05, \\*\\* p < 0.01 after Holm's correction within the column, "
-    "and an interval without zero. A cell without a figure was not measured."
+    "Cells: items that got better minus items that got worse, in points of 100 (for right or wrong answers the gain in "
+    "accuracy), with the 95 % interval. \\* p < 0.05, \\*\\* p < 0.01 after Holm's correction within the column, and "
+    "an interval without zero. A cell without a figure was not measured."
 )
 STYLE = (
     "text{font:13px system-ui,'Segoe UI',Roboto,'Noto Sans',sans-serif;fill:" + INK + "}"

@@ -66,8 +66,10 @@ class Counting:
         self.loads += 1
         return self._generate
 
-    def _generate(self, prompts, views):
+    def _generate(self, prompts, views, skip=()):
         for index, prompt in enumerate(prompts):
+            if index in skip:
+                continue
             self.prompts += 1
             yield index, Answer(f"<think>x</think><answer>{self._choose(prompt)}</answer>", 3, True)
 

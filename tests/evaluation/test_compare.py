@@ -150,6 +150,14 @@ def test_a_value_that_does_not_apply_to_an_item_leaves_it_out_and_an_unread_answ
     assert task["first"] == pytest.approx(0.25)
 
 
+def test_an_item_whose_media_both_sides_lack_does_not_count(tmp_path: Path) -> None:
+    sides = [folder(tmp_path, name, {"": [1.0, 1.0, None, 0.0]}) for name in "ab"]
+    for side in sides:
+        edit(side / "items" / "quiz.jsonl", 2, missing=True)
+    (task,) = compare(*sides)["tasks"]
+    assert (task["n"], task["first"]) == (3, pytest.approx(2 / 3))
+
+
 def test_the_correction_is_for_all_tasks_together(tmp_path: Path) -> None:
     quiet = {f"q{i}": right(20) for i in range(19)}
     base = folder(tmp_path, "a", {**quiet, "moved": right(10)})

@@ -39,8 +39,10 @@ class Eyes:
         self.loads += 1
         return self._say
 
-    def _say(self, prompts, views):
+    def _say(self, prompts, views, skip=()):
         for index, prompt in enumerate(prompts):
+            if index in skip:
+                continue
             if len(self.asked) == self.after:
                 raise KeyboardInterrupt
             self.asked.append(prompt)
@@ -149,8 +151,10 @@ def test_a_smaller_limit_costs_no_answers(tmp_path, sea):
 
 
 def test_a_broken_photo_is_missing_and_the_rest_is_asked(tmp_path, sea):
-    def strict(prompts, views):
+    def strict(prompts, views, skip=()):
         for index, prompt in enumerate(prompts):
+            if index in skip:
+                continue
             if not (views / prompt.parts[0].content).exists():
                 raise DataError(f"image `{prompt.parts[0].content}` is not readable")
             yield index, Answer("<answer>A</answer>", 1, True)
@@ -167,7 +171,7 @@ def test_a_broken_photo_is_missing_and_the_rest_is_asked(tmp_path, sea):
 def test_a_held_out_place_asks_in_its_own_folder(tmp_path):
     seen = []
 
-    def say(prompts, views):
+    def say(prompts, views, skip=()):
         seen.append(views)
         yield from ((index, Answer("<answer>A</answer>", 1, True)) for index, _ in enumerate(prompts))
 

@@ -1,8 +1,9 @@
 """What every backend is: a function from prompts to answers that come one by one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from indirect_rlvr.types import Prompt
 
@@ -31,7 +32,16 @@ class Limits:
     max_pixels: int | None = None
 
 
-Ask = Callable[[Sequence[Prompt], Path], Iterator[tuple[int, Answer]]]
-"""(prompts, the folder their image views are relative to) to (index of the prompt, answer), each index once, as they
-come. Images are opened when their prompt's turn comes. A RunError or DataError comes after every answer that was
-already given has been yielded, so that whoever writes each answer at once loses none."""
+class Ask(Protocol):
+    """What answers prompts."""
+
+    def __call__(
+        self, prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()
+    ) -> Iterator[tuple[int, Answer]]:
+        """(index of the prompt, answer), each index once, as they come; `views` is the folder of the image views.
+
+        Prompts of `skip` are known already and get no answer. They are there for a backend whose answers depend on
+        which prompts share a batch: asked for the rest, it gives what it would have given for all. Images are opened
+        when their prompt's turn comes. A RunError or DataError comes after every answer that was already given has been
+        yielded, so that whoever writes each answer at once loses none.
+        """

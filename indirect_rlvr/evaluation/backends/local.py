@@ -1,6 +1,6 @@
 """Answers from a checkpoint in this process, with transformers: batched, greedy, one model in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
@@ -23,11 +23,14 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: i
 
     policy = models.load(resolve(Path(place)) if Path(place).is_dir() else place, dtype)
 
-    def ask(prompts: Sequence[Prompt], folder: Path) -> Iterator[tuple[int, Answer]]:
+    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
         for start in range(0, len(prompts), WINDOW * batch):
             window = prompts[start : start + WINDOW * batch]
-            turns = [(messages(prompt), shown(prompt, folder, limits.max_pixels)) for prompt in window]
-            answers = rollouts.stream(policy, turns, max_new_tokens=limits.max_new_tokens, batch=batch)
+            known = {index - start for index in skip if start <= index < start + len(window)}
+            if len(known) == len(window):
+                continue
+            turns = [(messages(prompt), shown(prompt, views, limits.max_pixels)) for prompt in window]
+            answers = rollouts.stream(policy, turns, max_new_tokens=limits.max_new_tokens, batch=batch, skip=known)
             for index, found, frames in answers:
                 yield start + index, Answer(found.text, len(found.token_ids), found.finished, frames)
 

@@ -6,7 +6,7 @@ The key comes from an environment variable, goes into one header, and is never w
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -69,9 +69,10 @@ def asker(server: Server, limits: Limits) -> Ask:
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(f"the key in ${server.key_variable} holds characters that no header can; set it again")
 
-    def ask(prompts: Sequence[Prompt], folder: Path) -> Iterator[tuple[int, Answer]]:
+    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+        left = [index for index in range(len(prompts)) if index not in skip]
         with asyncio.Runner() as runner:
-            answers = _answers(_Asking(server, url, key, limits, prompts, folder))
+            answers = _answers(_Asking(server, url, key, limits, prompts, views), left)
             while (found := runner.run(_next(answers))) is not None:
                 yield found
 
@@ -92,10 +93,11 @@ async def _next(answers: AsyncIterator[tuple[int, Answer]]) -> tuple[int, Answer
     return await anext(answers, None)
 
 
-async def _answers(asking: _Asking) -> AsyncIterator[tuple[int, Answer]]:
-    """As they come; after a first failure nothing new is asked, and what is under way is still given."""
+async def _answers(asking: _Asking, wanted: Sequence[int]) -> AsyncIterator[tuple[int, Answer]]:
+    """Those of the wanted prompts, as they come; after a first failure nothing new is asked, and what is under way is
+    still given."""
     headers = {"Authorization": f"Bearer {asking.key}"} if asking.key else {}
-    left = iter(range(len(asking.prompts)))
+    left = iter(wanted)
     running: dict[asyncio.Task[Answer], int] = {}
     failure: BaseException | None = None
     pool = httpx.Limits(max_connections=asking.server.concurrency)

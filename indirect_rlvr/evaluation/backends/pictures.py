@@ -45,8 +45,8 @@ def fit(width: int, height: int, max_pixels: int | None, multiple: int = 1) -> t
     """The (width, height) an image is shown at: at most `max_pixels`, in about its own proportions.
 
     With `multiple` above 1 both sides are multiples of it and there are at least 4·multiple² pixels, by the rule of
-    Qwen2-VL's processor (`smart_resize`), which then leaves the image as it is. Such a frame may exceed a `max_pixels`
-    below multiple², because a side is never less than one multiple.
+    Qwen2-VL's processor (`smart_resize`), which then leaves the image as it is. A very long image may exceed
+    `max_pixels`, because no side is less than one multiple.
     """
     wide, high = (round(side / multiple) * multiple for side in (width, height))
     if max_pixels is not None and wide * high > max_pixels:

@@ -1,6 +1,6 @@
 """Answers from vLLM in this process: the fast sampler where there is a GPU; an extra, imported when it is asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,14 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
         logit_bias=dict.fromkeys(_banned(str(place)), BAN),
     )
 
-    def ask(prompts: Sequence[Prompt], folder: Path) -> Iterator[tuple[int, Answer]]:
-        for start in range(0, len(prompts), batch):
-            window = prompts[start : start + batch]
-            pictures = [shown(prompt, folder, limits.max_pixels, multiple) for prompt in window]
-            chats = [chat_messages(prompt, images) for prompt, images in zip(window, pictures, strict=True)]
+    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+        left = [index for index in range(len(prompts)) if index not in skip]
+        for start in range(0, len(left), batch):
+            window = left[start : start + batch]
+            pictures = [shown(prompts[index], views, limits.max_pixels, multiple) for index in window]
+            chats = [chat_messages(prompts[index], images) for index, images in zip(window, pictures, strict=True)]
             found = engine.chat(chats, sampling, use_tqdm=False)
-            for index, (images, output) in enumerate(zip(pictures, found, strict=True), start):
+            for index, images, output in zip(window, pictures, found, strict=True):
                 (first,) = output.outputs
                 finished = first.finish_reason == "stop"
                 yield index, Answer(first.text, len(first.token_ids) - finished, finished, frames(images))

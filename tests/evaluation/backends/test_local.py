@@ -43,3 +43,13 @@ def test_frames_are_what_the_model_saw_after_the_processor_and_the_cap(
     capped = dict(local.asker(tiny_folder, Limits(6, 40_000), batch=4)(prompts, images))
     assert capped[3].frames == ((224, 168),)
     assert capped[2].frames == found[2].frames
+
+
+def test_asked_for_the_rest_it_answers_as_when_asked_for_all(
+    tiny_folder: Path, prompts: list[Prompt], images: Path
+) -> None:
+    many = [*prompts, *prompts[::-1]]
+    ask = local.asker(tiny_folder, LIMITS, batch=2)
+    whole = list(ask(many, images))
+    for skip in ({0}, {1, 2}, set(range(len(many) - 1))):
+        assert list(ask(many, images, skip)) == [(index, answer) for index, answer in whole if index not in skip]

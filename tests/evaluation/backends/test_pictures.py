@@ -37,7 +37,7 @@ def test_with_a_multiple_the_size_is_what_qwen_makes_of_it_and_stays(
     found = fit(width, height, limits["max_pixels"], multiple)
     assert found == smart_resize(height, width, **limits)[::-1]
     wide, high = found
-    if min(width, height) >= multiple and max(found) / min(found) <= 200:
+    if limits["min_pixels"] <= wide * high <= limits["max_pixels"] and max(found) / min(found) <= 200:
         assert smart_resize(high, wide, **limits) == (high, wide)
 
 
