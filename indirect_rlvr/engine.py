@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from indirect_rlvr import lock
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
@@ -37,13 +38,20 @@ def execute(
 ) -> None:
     """Run the stages from `first` (made anew; the earlier ones must be finished) to `last`, skipping finished ones.
 
-    Raises RunError where the folder belongs to another run or an earlier stage is missing; the manifest records an
-    interruption and whatever was finished stays.
+    Raises RunError where the folder belongs to another run, another process is at work in it, or an earlier stage is
+    missing; the manifest records an interruption and whatever was finished stays.
     """
-    plan = stages(run.recipe)
-    names = [stage.name for stage in plan]
-    start, end = _bounds(names, first, last)
+    bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
+    manifests.open_manifest(run.folder, run.recipe, recipe_name)  # refuses what is not ours before anything is written
+    with lock.held(run.folder):
+        _execute(run, recipe_name, bounds, first, say)
+
+
+def _execute(
+    run: Run, recipe_name: str, bounds: tuple[int, int], first: str | None, say: Callable[[str], None]
+) -> None:
+    (start, end), plan = bounds, stages(run.recipe)
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
@@ -63,7 +71,7 @@ def execute(
         with suppress(RunError):  # a full disk must not hide what stopped the run
             manifests.save(run.folder, manifest)
         raise
-    manifests.close(manifest, tuple(names))
+    manifests.close(manifest, tuple(stage.name for stage in plan))
     manifests.save(run.folder, manifest)
 
 
