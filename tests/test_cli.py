@@ -92,7 +92,7 @@ def test_an_interrupted_run_ends_in_one_line_and_130(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(engine, "execute", interrupted)
     result = rlvr("run", "--domain", "template")
     assert result.exit_code == 130
-    assert result.stderr == "\nrlvr: interrupted; the same command continues after the last finished stage\n"
+    assert result.stderr == "\nrlvr: interrupted; the same command continues where it stopped\n"
 
 
 def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> None:
