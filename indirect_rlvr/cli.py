@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from indirect_rlvr.commands import audit, compare, data, difficulty, evaluation, export
 from indirect_rlvr.errors import ConfigError, RlvrError
+from indirect_rlvr.stopping import Terminated
 
 
 class _Messages(TyperGroup):
@@ -28,8 +29,8 @@ class _Messages(TyperGroup):
             typer.echo("\n".join(["rlvr: " + str(error), *notes]), err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            typer.echo("\nrlvr: interrupted; the same command continues after the last finished stage", err=True)
-            raise typer.Exit(130) from error
+            typer.echo("\nrlvr: interrupted; the same command continues where it stopped", err=True)
+            raise typer.Exit(143 if isinstance(error, Terminated) else 130) from error
 
 
 app = typer.Typer(
@@ -103,10 +104,15 @@ def run(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Go on with tasks that a shortcut can win; it is put on record.")
     ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Make finished stages anew where recipe, packages or processes changed."),
+    ] = False,
 ) -> None:
     """Train on the proxy task, measure on the target tasks, write the report.
 
-    Finished stages are kept: the same command continues after an interruption.
+    Finished stages are kept, and training goes on from its newest checkpoint: the same command continues after an
+    interruption, to the same bytes.
 
     \b
     rlvr run --domain geo
@@ -118,7 +124,14 @@ def run(
     from indirect_rlvr import engine
 
     name = _chosen(domain)
-    prepared, recipe_name = engine.prepare(name, recipe, overrides or [], out or Path("runs") / name, allow_leaks)
+    prepared, recipe_name = engine.prepare(
+        name,
+        recipe,
+        overrides or [],
+        out or Path("runs") / name,
+        allow_leaks=allow_leaks,
+        accept_changes=accept_changes,
+    )
     if dry_run:
         typer.echo(engine.plan(prepared, recipe_name, first, last))
         return

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from indirect_rlvr.errors import ConfigError
 
@@ -97,6 +97,10 @@ class Sft(Section):
     """Optimizer steps."""
     batch: int = Field(16, ge=1)
     """Traces per optimizer step and process."""
+    save_steps: int = Field(10, ge=1)
+    """A checkpoint after so many steps, from which an interrupted training goes on."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """How many of the last checkpoints stay until the training ends."""
     trl: dict[str, Any] = {}
     """Any option of trl.SFTConfig, passed through."""
 
@@ -158,11 +162,34 @@ class Grpo(Section):
     """A rollout is cut here."""
     reward_errors_allowed: int = Field(0, ge=0)
     """Broken outcomes of reward terms, each counted and logged at the term's lowest value, before the run stops."""
+    save_steps: int = Field(10, ge=1)
+    """A checkpoint after so many steps, a multiple of `grpo.trl.num_iterations`: within the iterations over one
+    generation a training cannot be resumed exactly, because TRL keeps no rollouts in a checkpoint."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """How many of the last checkpoints stay until the training ends."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
     curriculum: Curriculum = Curriculum()
     trl: dict[str, Any] = {}
     """Any option of trl.GRPOConfig, passed through."""
+
+    @property
+    def cycle(self) -> int:
+        """Optimizer steps that one generation serves."""
+        return int(self.trl.get("num_iterations", 1))
+
+    @model_validator(mode="after")
+    def _whole_cycles(self) -> "Grpo":
+        iterations = self.trl.get("num_iterations", 1)
+        if not isinstance(iterations, int) or iterations < 1:
+            raise ValueError(f"trl.num_iterations is {iterations!r}; expected a whole number from 1 on")
+        if self.save_steps % iterations:
+            near = max(1, round(self.save_steps / iterations)) * iterations
+            raise ValueError(
+                f"save_steps is {self.save_steps}; expected a multiple of trl.num_iterations ({iterations}), for "
+                f"example {near}, because a training can be resumed exactly only between generations"
+            )
+        return self
 
 
 class Evaluation(Section):

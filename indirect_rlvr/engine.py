@@ -9,16 +9,28 @@ from typing import Any
 
 import tomli_w
 
+from indirect_rlvr import lock
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.pipeline import Run, Stage, stages
-from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, write_text
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
+from indirect_rlvr.stopping import terminable
 from indirect_rlvr.types import Counts
 
+OUT_OF_DATE = "out of date"
 
-def prepare(domain: str, recipe: str, overrides: list[str], out: Path, allow_leaks: bool = False) -> tuple[Run, str]:
+
+def prepare(
+    domain: str,
+    recipe: str,
+    overrides: list[str],
+    out: Path,
+    *,
+    allow_leaks: bool = False,
+    accept_changes: bool = False,
+) -> tuple[Run, str]:
     """Resolve a recipe and load its domain; returns the run, nothing written yet, and the recipe's name.
 
     Raises ConfigError or DomainError that say what is known.
@@ -29,7 +41,7 @@ def prepare(domain: str, recipe: str, overrides: list[str], out: Path, allow_lea
     resolved = load_recipe(path, overrides)
     if resolved.domain != domain:
         raise ConfigError(f"recipe `{path}` is for domain `{resolved.domain}`, not `{domain}`")
-    return Run(out, resolved, load_domain(domain, resolved.records), allow_leaks), path.stem
+    return Run(out, resolved, load_domain(domain, resolved.records), allow_leaks, accept_changes), path.stem
 
 
 def execute(
@@ -37,16 +49,26 @@ def execute(
 ) -> None:
     """Run the stages from `first` (made anew; the earlier ones must be finished) to `last`, skipping finished ones.
 
-    Raises RunError where the folder belongs to another run or an earlier stage is missing; the manifest records an
-    interruption and whatever was finished stays.
+    Raises RunError where the folder belongs to another run, another process is at work in it, or an earlier stage is
+    missing; the manifest records an interruption and whatever was finished stays.
     """
-    plan = stages(run.recipe)
-    names = [stage.name for stage in plan]
-    start, end = _bounds(names, first, last)
+    bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
     _require_possible(run)
+    manifests.open_manifest(run.folder, run.recipe, recipe_name)  # refuses what is not ours before anything is written
+    with lock.held(run.folder), terminable():
+        _execute(run, recipe_name, bounds, first, say)
+
+
+def _execute(
+    run: Run, recipe_name: str, bounds: tuple[int, int], first: str | None, say: Callable[[str], None]
+) -> None:
+    (start, end), plan = bounds, stages(run.recipe)
+    sweep(run.folder)
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
+    before = manifests.surroundings(manifest)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
+    _require_accepted(run, manifest, before, plan[: end + 1])
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
     manifests.save(run.folder, manifest)
     try:
@@ -64,8 +86,25 @@ def execute(
         with suppress(RunError):  # a full disk must not hide what stopped the run
             manifests.save(run.folder, manifest)
         raise
-    manifests.close(manifest, tuple(names))
+    manifests.close(manifest, tuple(stage.name for stage in plan))
     manifests.save(run.folder, manifest)
+
+
+def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...]) -> None:
+    """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages or
+    another number of processes than those before them, unless that is accepted."""
+    todo = {stage.name: why for stage in plan if (why := reason(run, manifest, stage))}
+    old = {name: why for name, why in todo.items() if why.startswith(OUT_OF_DATE)}
+    now = manifests.surroundings(manifest)
+    changed = [name for name in now if manifest["stages"] and todo and before.get(name) != now[name]]
+    if run.accept_changes or not (old or changed):
+        return
+    follows = [f"made anew: {name} ({why})" for name, why in old.items()]
+    follows += [f"the {' and the '.join(changed)} changed, so what is still to do may differ"] if changed else []
+    raise ConfigError(
+        f"`{run.folder}` was made under other conditions: {'; '.join(follows)}. Give --accept-changes for that, undo "
+        "the change, or choose another folder with --out"
+    )
 
 
 def _execute_stage(
@@ -73,9 +112,11 @@ def _execute_stage(
 ) -> None:
     manifest["stages"].pop(stage.name, None)
     manifests.save(run.folder, manifest)
-    again = f" ({why})" if why and why.startswith("out of date") else ""
+    again = f" ({why})" if why and why.startswith(OUT_OF_DATE) else ""
     say(f"{label}: {stage.help}{again}")
     began = time.monotonic()
+    run.identity.clear()
+    run.identity.update(parts(run, stage) | manifests.surroundings(manifest))
     with disk_errors(run.folder):
         counts = stage.does(run)
     seconds = time.monotonic() - began
@@ -119,7 +160,7 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
         return None
     now = parts(run, stage)
     changed = [name for name in now if done["depends_on"].get(name) != now[name]]
-    return f"out of date: {', '.join(changed) or 'the list of stages'} changed"
+    return f"{OUT_OF_DATE}: {', '.join(changed) or 'the list of stages'} changed"
 
 
 def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None) -> str:

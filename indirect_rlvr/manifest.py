@@ -11,7 +11,7 @@ from typing import Any
 
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import RunError
-from indirect_rlvr.run import MANIFEST, disk_errors, plain, read_json, write_json
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, read_json, write_json
 from indirect_rlvr.types import Counts
 
 PACKAGES = (
@@ -52,11 +52,20 @@ def describe(manifest: dict[str, Any], recipe: Recipe, recipe_name: str, pack: s
         packages=_versions((*PACKAGES, pack)),
         hardware={
             "machine": platform.machine(), "system": platform.system(), "python": platform.python_version(),
-            "processors": os.cpu_count(), "threads": recipe.threads, "processor": processor(),
+            "processors": os.cpu_count(), "processes": int(os.environ.get("WORLD_SIZE", "1")),
+            "threads": recipe.threads, "processor": processor(),
         },
         state="running",
         started=manifest.get("started", _now()),
     )  # fmt: skip
+
+
+def surroundings(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Beside its recipe, what the bytes of a training depend on: digests of package versions and of the number of
+    processes that this manifest was described with; nothing of one that was not."""
+    if "packages" not in manifest:
+        return {}
+    return {"packages": digest(manifest["packages"]), "processes": digest(manifest["hardware"]["processes"])}
 
 
 def complete_stage(

@@ -18,13 +18,16 @@ from indirect_rlvr.types import Counts, ProxyTask, Split
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its folder, its recipe, its domain, and whether tasks that leak are let through; and what stages leave
-    for the manifest: `notes` are for the report's readers, `artefacts` are digests and figures of what was made."""
+    """One run: its folder, its recipe and its domain; whether tasks that leak are let through and changes since an
+    interruption accepted; `identity`, what the stage at work depends on, as digests; and what stages leave for the
+    manifest: `notes` are for the report's readers, `artefacts` are digests and figures of what was made."""
 
     folder: Path
     recipe: Recipe
     domain: Domain
     allow_leaks: bool = False
+    accept_changes: bool = False
+    identity: dict[str, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     artefacts: dict[str, Any] = field(default_factory=dict)
 
@@ -129,11 +132,14 @@ def sft(run: Run) -> Counts:
     from indirect_rlvr.run import read_jsonl
     from indirect_rlvr.training import sft as trainer
     from indirect_rlvr.training.base import resolve
+    from indirect_rlvr.training.checkpoints import Resume
 
-    recipe, start = run.recipe, resolve(run.folder / "base")
+    recipe, start, resume = run.recipe, resolve(run.folder / "base"), Resume(run.identity, run.accept_changes)
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
-    made = trainer.train(start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed)
+    made = trainer.train(
+        start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed, resume
+    )
     run.artefacts["sft"] = {"parent": "base", **made}
     return Counts(recipe.sft.steps, "steps")
 
@@ -189,11 +195,14 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
     from indirect_rlvr.run import file_digest
     from indirect_rlvr.training import grpo as trainer
     from indirect_rlvr.training.base import resolve
+    from indirect_rlvr.training.checkpoints import Resume
 
     recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
     reward = build(recipe.reward, run.domain.rewards())
-    first = resolve(run.folder / start)
-    made = trainer.train(first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed)
+    first, resume = resolve(run.folder / start), Resume(run.identity, run.accept_changes)
+    made = trainer.train(
+        first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed, resume
+    )
     made |= {"reward_version": reward.version(), "reward": reward.describe()}
     run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}
     return Counts(recipe.grpo.steps, "steps")

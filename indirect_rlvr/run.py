@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -139,6 +140,13 @@ def fresh_folder(path: Path) -> Iterator[Path]:
             beside.replace(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in `folder`; for whoever holds it alone."""
+    for path in list(folder.rglob(".*")):
+        if re.fullmatch(r"\..+\.[0-9]+", path.name):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:

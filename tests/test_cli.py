@@ -85,7 +85,7 @@ def test_an_interrupted_run_ends_in_one_line_and_130(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(engine, "execute", interrupted)
     result = rlvr("run", "--domain", "template")
     assert result.exit_code == 130
-    assert result.stderr == "\nrlvr: interrupted; the same command continues after the last finished stage\n"
+    assert result.stderr == "\nrlvr: interrupted; the same command continues where it stopped\n"
 
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, "30.0"), ({"TQDM_MININTERVAL": "5"}, "5.0")])

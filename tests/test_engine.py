@@ -17,10 +17,12 @@ from indirect_rlvr.training.base import require_there
 SMALL = ["records.patients=40", "tasks.train=20", "tasks.test=20"]
 
 
-def run(folder: Path, *overrides: str, first: str | None = None, last: str | None = "tasks") -> list[str]:
+def run(
+    folder: Path, *overrides: str, first: str | None = None, last: str | None = "tasks", accept: bool = False
+) -> list[str]:
     """The lines that a run of the template domain prints; up to the tasks, which needs no model."""
     said: list[str] = []
-    prepared, name = engine.prepare("template", "default", [*SMALL, *overrides], folder)
+    prepared, name = engine.prepare("template", "default", [*SMALL, *overrides], folder, accept_changes=accept)
     engine.execute(prepared, name, first, last, said.append)
     return said
 
@@ -157,12 +159,33 @@ def test_a_finished_stage_is_skipped(tmp_path: Path) -> None:
 
 def test_a_changed_setting_runs_what_depends_on_it_again_and_says_so(tmp_path: Path) -> None:
     run(tmp_path / "run")
-    said = run(tmp_path / "run", "tasks.k=3")
+    said = run(tmp_path / "run", "tasks.k=3", accept=True)
     assert said[0].endswith("finished before, skipped")
     assert "out of date: tasks changed" in said[1]
-    said = run(tmp_path / "run", "tasks.k=3", "records.visits=3")
+    said = run(tmp_path / "run", "tasks.k=3", "records.visits=3", accept=True)
     assert "out of date: records changed" in said[0]
     assert any("out of date: stage records changed" in line for line in said)
+
+
+def test_a_changed_setting_is_refused_and_changes_nothing_unless_accepted(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match=r"made anew: tasks \(out of date: tasks changed\). Give --accept-changes"):
+        run(tmp_path / "run", "tasks.k=3")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+    assert all("skipped" in line for line in run(tmp_path / "run"))
+
+
+def test_other_packages_are_refused_where_something_is_still_to_do(tmp_path: Path) -> None:
+    run(tmp_path / "run", last="records")
+    found = manifest(tmp_path / "run")
+    found["packages"]["torch"] = "1.0"
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises(ConfigError, match="the packages changed, so what is still to do may differ. Give --accept"):
+        run(tmp_path / "run")
+    run(tmp_path / "run", last="records")
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    assert "tasks kept" in run(tmp_path / "run", accept=True)[-1]
 
 
 def test_from_makes_a_finished_stage_again(tmp_path: Path) -> None:
@@ -251,5 +274,5 @@ def test_a_full_disk_is_one_message_and_finished_stages_stay(tmp_path: Path) -> 
     assert "cannot write" in done.stderr
     assert "free space" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((tmp_path / "run").glob(".*"))
+    assert [path.name for path in (tmp_path / "run").glob(".*")] == [".lock"]
     assert "skipped" in run(tmp_path / "run")[0]

@@ -112,3 +112,13 @@ def test_nouns_come_back_as_plain_values(tmp_path: Path) -> None:
     assert run.read_jsonl(tmp_path / "a.jsonl") == [
         {"kind": "note", "modality": "text", "content": "größer"}, {"pair": [1, 2]},
     ]  # fmt: skip
+
+
+def test_what_killed_processes_left_half_written_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    kept = ("results.json", ".lock", ".sft.partial/log.jsonl", "evaluation/base/proxy.jsonl")
+    torn = (".manifest.json.7642", "..owner.json.12", ".records.99/views/a.png", "evaluation/base/.claims.jsonl.8")
+    for name in (*kept, *torn):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    run.sweep(tmp_path)
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)

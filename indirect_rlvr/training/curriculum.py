@@ -100,6 +100,14 @@ class Refill:
         self._tolerance = tolerance
         self._had = set(walked)
 
+    def had(self) -> list[str]:
+        """The tasks that are not tried again yet, in order, for `go_on_from`."""
+        return sorted(self._had)
+
+    def go_on_from(self, had: Sequence[str]) -> None:
+        """Take up what `had` gave."""
+        self._had = set(had)
+
     def equal(self, rewards: Sequence[float]) -> bool:
         """Whether the rewards of one group, of any range, lie within the tolerance; NaN is a completion without a
         reward, and a group with fewer than two rewards has nothing to compare."""

@@ -16,8 +16,10 @@ from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import trl_rewards
-from indirect_rlvr.run import file_digest, fresh_folder, write_jsonl
+from indirect_rlvr.run import file_digest, write_jsonl
+from indirect_rlvr.stopping import deferred
 from indirect_rlvr.training import models, options
+from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
 from indirect_rlvr.training.health import Watch
@@ -38,15 +40,20 @@ def train(
     model_settings: Model,
     out: Path,
     seed: int,
+    resume: Resume = ALONE,
 ) -> dict[str, Any]:
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
-    A band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. All or nothing;
-    the same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`,
+    An interrupted training goes on from its newest checkpoint and ends in the same bytes
+    (`checkpoints.attempt`).
+
+    A band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. The
+    same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`,
     `reward_last`, `weights_sha256`, and of the curriculum `tasks`, `left_out` and `refilled` (groups). Raises
     ConfigError for `[grpo.trl]`, DataError for unusable or too few tasks, RunError where training diverges.
     """
-    with fresh_folder(out) as folder:
+    with attempt(out, resume) as going, deferred() as stop:
+        folder = going.folder
         chosen = _plan(tasks, settings, seed)
         if chosen.left_out:
             rows = [{"task_id": task.id, "difficulty": task.difficulty} for task in chosen.tasks]
@@ -54,7 +61,7 @@ def train(
         config = _config(folder, settings, model_settings, seed, composite)
         dataset = grpo_dataset(chosen.tasks, domain, records_folder)
         walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
-        policy = models.load_for_training(start, model_settings)
+        policy = going.policy(start, model_settings)
         suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
@@ -69,10 +76,13 @@ def train(
             callbacks=[watch],
         )
         trainer.remove_callback(PrinterCallback)
-        with watch, (folder / "rollouts.jsonl").open("w", encoding="utf-8") as stream:
+        trainer.add_callback(Keeper(folder, settings.keep_checkpoints, settings.cycle, stop, trainer.progress))
+        with watch, (folder / "rollouts.jsonl").open("a", encoding="utf-8") as stream:
             trainer.record_to(stream)
             trainer.refill_from(dataset, walked, settings)
-            trainer.train()
+            trainer.go_on_from(going.extra)
+            trainer.train(resume_from_checkpoint=going.resume)
+        stop.raise_if_asked()
         models.save(policy, folder)
     earned = [line["reward"] for line in watch.lines if "reward" in line]
     ends = {"reward_first": earned[0], "reward_last": earned[-1], "weights_sha256": models.weights_digest(policy.model)}
@@ -88,28 +98,11 @@ def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
             f"{len(tasks)} train tasks cannot fill a step of {settings.prompts_per_step} prompts; "
             "lower grpo.prompts_per_step or raise tasks.train"
         )
-    generations = -(-settings.steps // _cycle(settings))
+    generations = -(-settings.steps // settings.cycle)
     return plan(tasks, settings.curriculum, generations * settings.prompts_per_step, settings.prompts_per_step, seed)
 
 
-def _cycle(settings: Grpo) -> int:
-    """Optimizer steps that one generation serves."""
-    return int(settings.trl.get("num_iterations", 1))
-
-
-def _require_whole_cycles(settings: Grpo) -> None:
-    """TRL keeps no rollouts in a checkpoint: one taken between the iterations over a generation resumes differently."""
-    cycle = _cycle(settings)
-    save_steps = settings.trl.get("save_steps", cycle)
-    if save_steps != int(save_steps) or int(save_steps) % cycle:
-        raise ConfigError(
-            f"`grpo.trl.save_steps` is {save_steps}; it must be a multiple of `num_iterations` ({cycle}), "
-            "or a resumed run differs from an uninterrupted one"
-        )
-
-
 def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, composite: Composite) -> GRPOConfig:
-    _require_whole_cycles(settings)
     cut = options.micro_batches("grpo", settings.trl, settings.prompts_per_step * settings.group_size)
     ours = {
         "num_generations": settings.group_size,
@@ -119,7 +112,7 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
     }
     if settings.curriculum.order != "none":
         ours["shuffle_dataset"] = False
-    common = options.common(folder, settings.steps, seed, model_settings)
+    common = options.common(folder, settings.steps, settings.save_steps, seed, model_settings)
     config = options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
     if settings.curriculum.refill and config.world_size > 1:
         raise ConfigError(

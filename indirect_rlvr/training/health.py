@@ -10,6 +10,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from indirect_rlvr.errors import RunError
+from indirect_rlvr.run import read_jsonl
 
 VITAL = ("loss", "grad_norm", "reward")
 """Metrics that must be finite at every step that has them."""
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 
 class Watch(TrainerCallback):
-    """Inside its `with` block, one line of `log` for each optimizer step; `lines` holds the same.
+    """Inside its `with` block, one line of `log` for each optimizer step, behind those of an earlier attempt; `lines`
+    holds the same.
 
     Raises RunError out of the training loop where loss, gradient or reward is not finite.
     """
@@ -34,8 +36,11 @@ class Watch(TrainerCallback):
         self._idle = 0
 
     def __enter__(self) -> "Watch":
-        self._stream = self._log.open("w", encoding="utf-8")
-        self._bar = tqdm(total=self._steps, desc=self._label, unit="step", dynamic_ncols=True)
+        self.lines = read_jsonl(self._log) if self._log.exists() else []
+        self._stream = self._log.open("a", encoding="utf-8")
+        self._bar = tqdm(total=self._steps, initial=len(self.lines), desc=self._label, unit="step", dynamic_ncols=True)
+        for line in self.lines[-IDLE_STEPS:]:
+            self._count_idle(line)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -70,8 +75,7 @@ class Watch(TrainerCallback):
                 )
 
     def _warn_when_idle(self, line: dict[str, Any]) -> None:
-        idle = line.get("grad_norm") == 0.0 or line.get("frac_reward_zero_std") == 1.0
-        self._idle = self._idle + 1 if idle else 0
+        self._count_idle(line)
         if self._idle == IDLE_STEPS:
             logger.warning(
                 "%s: no gradient in steps %d to %d: every group's rewards were equal, or every weight is frozen",
@@ -79,6 +83,10 @@ class Watch(TrainerCallback):
                 line["step"] - IDLE_STEPS + 1,
                 line["step"],
             )
+
+    def _count_idle(self, line: dict[str, Any]) -> None:
+        idle = line.get("grad_norm") == 0.0 or line.get("frac_reward_zero_std") == 1.0
+        self._idle = self._idle + 1 if idle else 0
 
 
 def _number(value: Any) -> Any:

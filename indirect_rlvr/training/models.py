@@ -53,11 +53,11 @@ class Policy:
         return tokenizer
 
 
-def load(path: str | Path, dtype: str = "float32") -> Policy:
+def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | None = None) -> Policy:
     """The policy in a folder (or of a hub id), on the CPU, in evaluation mode, padding on the left.
 
-    `dtype` is "float32" or "bfloat16". Raises RunError where the folder holds no model, or where weights are missing,
-    left over or of another shape.
+    Its processor comes from `processor_of` where that is given. `dtype` is "float32" or "bfloat16". Raises RunError
+    where the folder holds no model, or where weights are missing, left over or of another shape.
     """
     place = str(path)
     if isinstance(path, Path) and not (path / "config.json").is_file():
@@ -67,7 +67,7 @@ def load(path: str | Path, dtype: str = "float32") -> Policy:
     try:
         config = AutoConfig.from_pretrained(place)
         is_vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-        processor = _processor(place, config.model_type, is_vision)
+        processor = _processor(str(processor_of or place), config.model_type, is_vision)
         auto = AutoModelForImageTextToText if is_vision else AutoModelForCausalLM
         loaded: Any = auto.from_pretrained(place, dtype=DTYPES[dtype], output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:
@@ -142,9 +142,9 @@ def end_token_ids(policy: Policy) -> list[int]:
     return sorted({policy.tokenizer.eos_token_id, *declared} - {None})
 
 
-def load_for_training(path: str | Path, settings: Model) -> Policy:
+def load_for_training(path: str | Path, settings: Model, processor_of: str | Path | None = None) -> Policy:
     """As `load`, with the vision tower frozen where the recipe says so and there is one."""
-    policy = load(path, settings.dtype)
+    policy = load(path, settings.dtype, processor_of)
     if settings.freeze_vision and policy.is_vision:
         freeze_vision(policy.model)
     return policy

@@ -34,6 +34,11 @@ OURS = {
     "logging_strategy": "every step is logged and watched",
     "logging_nan_inf_filter": "it would hide a diverged loss",
     "disable_tqdm": "the bar is ours",
+    "save_strategy": "set `save_steps` of the section",
+    "save_steps": "set `save_steps` of the section",
+    "save_total_limit": "set `keep_checkpoints` of the section",
+    "save_only_model": "a checkpoint must hold all that a resumed training needs",
+    "resume_from_checkpoint": "the newest checkpoint is found without being told",
     "load_best_model_at_end": "transformers reloads Qwen2.5-VL checkpoints with fresh weights (transformers #43701)",
     "max_length": "cutting a prompt would cut image tokens",
     "completion_only_loss": "traces are learned, prompts are not",
@@ -46,7 +51,7 @@ OURS = {
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 
-DEFAULTS: dict[str, Any] = {"report_to": "none", "save_strategy": "no", "gradient_checkpointing": False}
+DEFAULTS: dict[str, Any] = {"report_to": "none", "gradient_checkpointing": False}
 """Where we differ from TRL unless the recipe says otherwise."""
 
 
@@ -87,7 +92,7 @@ def _require_known(kind: type[SFTConfig | GRPOConfig], section: str, table: Mapp
             raise ConfigError(f"`{section}.trl.{key}` is no option of trl.{kind.__name__}; near matches: {near}")
 
 
-def common(folder: Path, steps: int, seed: int, model: Model) -> dict[str, Any]:
+def common(folder: Path, steps: int, save_steps: int, seed: int, model: Model) -> dict[str, Any]:
     """What both trainers get from us."""
     on_gpu = torch.cuda.is_available()
     return {
@@ -95,6 +100,8 @@ def common(folder: Path, steps: int, seed: int, model: Model) -> dict[str, Any]:
         "seed": seed,
         "data_seed": seed,
         "max_steps": steps,
+        "save_strategy": "steps",
+        "save_steps": save_steps,
         "bf16": model.dtype == "bfloat16",
         "fp16": False,
         "use_cpu": not on_gpu,

@@ -5,6 +5,7 @@ Which groups those are and which tasks take their place is decided in `curriculu
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -14,6 +15,7 @@ from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
 from indirect_rlvr.config import Grpo
+from indirect_rlvr.training.checkpoints import FromCheckpoint
 from indirect_rlvr.training.curriculum import Refill
 
 
@@ -28,7 +30,7 @@ class Sampled:
     terms: list[float]
 
 
-class RecordingTrainer(GRPOTrainer):
+class RecordingTrainer(FromCheckpoint, GRPOTrainer):
     """TRL's trainer, which writes every rollout down with what it earned and, if told so, samples other tasks in the
     place of those whose rewards are equal.
 
@@ -56,6 +58,17 @@ class RecordingTrainer(GRPOTrainer):
             self._spare_tasks = tasks
             self._spare_place = {name: place for place, name in enumerate(tasks["task_id"])}
             self._refill = Refill(list(self._spare_place), walked["task_id"], limit, tolerance)
+
+    def progress(self) -> dict[str, Any]:
+        """What a checkpoint must remember beside Trainer's own state, for `go_on_from`."""
+        had = self._refill.had() if self._refill else []
+        return {"recorded": self.recorded, "refilled": self.refilled, "had": had}
+
+    def go_on_from(self, progress: Mapping[str, Any]) -> None:
+        """Take up what `progress` gave; nothing at the beginning of a training."""
+        self.recorded, self.refilled = progress.get("recorded", 0), progress.get("refilled", 0)
+        if self._refill and "had" in progress:
+            self._refill.go_on_from(progress["had"])
 
     def _calculate_rewards(
         self,

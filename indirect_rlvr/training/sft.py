@@ -9,11 +9,24 @@ from trl import SFTConfig, SFTTrainer
 
 from indirect_rlvr.config import Model, Sft
 from indirect_rlvr.domain import Domain
-from indirect_rlvr.run import fresh_folder
+from indirect_rlvr.stopping import deferred
 from indirect_rlvr.training import models, options
+from indirect_rlvr.training.checkpoints import ALONE, FromCheckpoint, Keeper, Resume, attempt
 from indirect_rlvr.training.dataset import sft_dataset
 from indirect_rlvr.training.health import Watch
 from indirect_rlvr.types import ProxyTask
+
+
+class ResumableTrainer(FromCheckpoint, SFTTrainer):
+    """TRL's trainer, whose model is already that of the checkpoint, and whose count of tokens goes on from there."""
+
+    def progress(self) -> dict[str, int]:
+        """What a checkpoint must remember beside Trainer's own state."""
+        return {"tokens": int(self._total_train_tokens)}
+
+    def go_on_from(self, progress: Mapping[str, int]) -> None:
+        """Take up what `progress` gave; nothing at the beginning of a training."""
+        self._total_train_tokens = progress.get("tokens", 0)
 
 
 def train(
@@ -26,25 +39,35 @@ def train(
     model_settings: Model,
     out: Path,
     seed: int,
+    resume: Resume = ALONE,
 ) -> dict[str, Any]:
-    """Fine-tune the model in `base` on `traces` into `out`: a model folder with `log.jsonl`, all or nothing.
+    """Fine-tune the model in `base` on `traces` into `out`: a model folder with `log.jsonl`.
 
+    An interrupted training goes on from its newest checkpoint and ends in the same bytes (`checkpoints.attempt`).
     Returns `steps`, `traces`, `loss_first`, `loss_last` and `weights_sha256`. The same seed on one thread gives the
     same weights. Raises ConfigError for `[sft.trl]`, DataError for unusable traces, RunError where training diverges.
     """
     cut = options.micro_batches("sft", settings.trl, settings.batch)
-    with fresh_folder(out) as folder:
-        own = options.common(folder, settings.steps, seed, model_settings) | cut
+    with attempt(out, resume) as going, deferred() as stop:
+        folder = going.folder
+        own = options.common(folder, settings.steps, settings.save_steps, seed, model_settings) | cut
         config = options.build(SFTConfig, "sft", settings.trl, own | {"max_length": None, "completion_only_loss": True})
         dataset = sft_dataset(traces, tasks, domain, records_folder)
-        policy = models.load_for_training(base, model_settings)
+        policy = going.policy(base, model_settings)
         watch = Watch("sft", settings.steps, folder / "log.jsonl")
-        trainer = SFTTrainer(
-            model=policy.model, args=config, train_dataset=dataset, processing_class=policy.processor, callbacks=[watch]
+        trainer = ResumableTrainer(
+            model=policy.model,
+            args=config,
+            train_dataset=dataset,
+            processing_class=policy.processor,
+            callbacks=[watch],
         )
         trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(Keeper(folder, settings.keep_checkpoints, 1, stop, trainer.progress))
+        trainer.go_on_from(going.extra)
         with watch:
-            trainer.train()
+            trainer.train(resume_from_checkpoint=going.resume)
+        stop.raise_if_asked()
         models.save(policy, folder)
     return {
         "steps": settings.steps,

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM: an end at once, or within a training at its next boundary, with a checkpoint.
+
+The first signal within a training asks for the end, the second one does not wait for it.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where Ctrl-C is a KeyboardInterrupt."""
+
+
+class Stop:
+    """Whether a signal has asked for the end, and which."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        return self.signal is not None
+
+    def raise_if_asked(self) -> None:
+        """Raise what the signal would have raised."""
+        if self.signal is not None:
+            _raise(self.signal, None)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within the block SIGTERM raises Terminated; outside the main thread it changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def deferred() -> Iterator[Stop]:
+    """Within the block the first Ctrl-C or SIGTERM is noted in the Stop; after it they raise again."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.signal = number
+        for own in SIGNALS:
+            signal.signal(own, _raise)
+
+    try:
+        for number in SIGNALS:
+            signal.signal(number, note)
+        yield stop
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

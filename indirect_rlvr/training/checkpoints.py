@@ -1,0 +1,237 @@
+"""Checkpoints of a training: marked when whole, the newest found without being told, what follows them cut off.
+
+A training stage works in a hidden folder beside its own, which takes the stage's name when the training ends well and
+stays where it does not. A checkpoint counts once `complete.json` stands in it, written last; a torn one has none.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from indirect_rlvr.config import Model
+from indirect_rlvr.errors import ConfigError, DataError, RunError
+from indirect_rlvr.run import disk_errors, plain, read_json, write_json
+from indirect_rlvr.stopping import Stop
+from indirect_rlvr.training import models
+
+MARK, IDENTITY = "complete.json", "identity.json"
+PICKLED = "training_args.bin"
+"""What Trainer pickles and nobody reads."""
+SOFT = ("packages", "processes")
+"""Changes after which a training goes on from its checkpoint, though no longer to the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint: its folder, its step, the digest of its weights, how long the stage's files were then, and
+    what else the trainer wants back."""
+
+    folder: Path
+    step: int
+    weights_sha256: str
+    lengths: Mapping[str, int]
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What a training depends on, as digests by name, and whether it may go on though some of that has changed."""
+
+    identity: Mapping[str, str] = field(default_factory=dict)
+    accept_changes: bool = False
+
+
+ALONE = Resume()
+"""Of a training that nothing is known of: any earlier attempt in its place is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One go at a stage: the folder it works in, and the checkpoint it starts from, None at the beginning."""
+
+    folder: Path
+    start: Checkpoint | None
+
+    def policy(self, first: Path | str, settings: Model) -> models.Policy:
+        """The policy of the checkpoint, its parameters verified, else that in `first`; either way it says that it comes
+        from `first`, where TRL then looks for the reference model."""
+        if self.start is None:
+            return models.load_for_training(first, settings)
+        policy = models.load_for_training(self.start.folder, settings, processor_of=first)
+        _verify(policy.model, self.start)
+        policy.model.config._name_or_path = policy.model.name_or_path = str(first)
+        return policy
+
+    @property
+    def resume(self) -> str | None:
+        """What `Trainer.train` is told to resume from."""
+        return str(self.start.folder) if self.start else None
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What the trainer left with the checkpoint, nothing at the beginning."""
+        return self.start.extra if self.start else {}
+
+
+@contextmanager
+def attempt(out: Path, resume: Resume) -> Iterator[Attempt]:
+    """Work on the stage folder `out`, going on where an earlier attempt of the same identity stopped.
+
+    Files that grow line by line (*.jsonl) lose what they got behind the checkpoint. Raises ConfigError where the
+    earlier attempt was of another identity, unless changes are accepted: then one of other packages or processes goes
+    on, and any other starts anew. An attempt that ends badly stays for the next one if it has a checkpoint.
+    """
+    beside = out.with_name(f".{out.name}.partial")
+    _reconcile(beside, resume)
+    with disk_errors(beside):
+        beside.mkdir(parents=True, exist_ok=True)
+        start = newest(beside)
+        _cut(beside, start)
+        write_json(beside / IDENTITY, dict(resume.identity))
+    try:
+        yield Attempt(beside, start)
+    except BaseException:
+        if newest(beside) is None:
+            shutil.rmtree(beside, ignore_errors=True)
+        raise
+    with disk_errors(out):
+        for leftover in (*beside.glob("checkpoint-*"), beside / IDENTITY):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        if out.exists():
+            shutil.rmtree(out)
+        beside.replace(out)
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The last whole checkpoint in `folder`; torn ones, and those whose files are missing or cut, are passed over."""
+    for step, path in sorted(_steps(folder), reverse=True):
+        try:
+            mark = read_json(path / MARK)
+            whole = all((path / name).stat().st_size == size for name, size in mark["files"].items())
+        except (DataError, OSError, KeyError, TypeError, AttributeError):
+            continue
+        if whole:
+            return Checkpoint(path, step, mark["weights_sha256"], mark["lengths"], mark["extra"])
+    return None
+
+
+def _verify(model: PreTrainedModel, start: Checkpoint) -> None:
+    """Raise RunError unless the model's parameters are those the checkpoint was marked with."""
+    found = models.weights_digest(model)
+    if found != start.weights_sha256:
+        raise RunError(
+            f"the parameters loaded from `{start.folder}` are not those that were saved (sha256 {found[:12]}…, marked "
+            f"{start.weights_sha256[:12]}…); delete that folder, and the run goes on from the checkpoint before it"
+        )
+
+
+class FromCheckpoint:
+    """Goes before a Trainer whose model was built from the checkpoint: nothing is loaded into it a second time.
+
+    Trainer would load the raw keys of the file, which for Qwen2.5-VL are none of the model's, and go on from whatever
+    weights are there with a warning (transformers #43701). Sharded weights are Trainer's own to load.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        trainer: Any = self
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+
+    def create_model_card(self, *arguments: object, **named: object) -> None:
+        """None: TRL would write one of its own beside each checkpoint."""
+
+
+class Keeper(TrainerCallback):
+    """Marks each checkpoint that Trainer has written, removes those before the last `keep`, and ends the training with
+    a checkpoint at the next boundary once `stop` was asked for. A boundary is every `cycle`-th step."""
+
+    def __init__(
+        self, folder: Path, keep: int, cycle: int, stop: Stop, extra: Callable[[], Mapping[str, object]]
+    ) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._cycle = cycle
+        self._stop = stop
+        self._extra = extra
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        if self._stop.asked and state.global_step % self._cycle == 0:
+            control.should_save = control.should_training_stop = True
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: object,
+    ) -> None:
+        if not state.is_world_process_zero or model is None:
+            return
+        path = self._folder / f"checkpoint-{state.global_step}"
+        with disk_errors(path):
+            (path / PICKLED).unlink(missing_ok=True)
+            files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
+            for file in files:
+                _flush(file)
+        mark = {
+            "step": state.global_step,
+            "weights_sha256": models.weights_digest(model),
+            "files": {file.relative_to(path).as_posix(): file.stat().st_size for file in files},
+            "lengths": {file.name: file.stat().st_size for file in self._folder.glob("*.jsonl")},
+            "extra": plain(self._extra()),
+        }
+        write_json(path / MARK, mark)
+        for _, old in sorted(_steps(self._folder))[: -self._keep]:
+            shutil.rmtree(old)
+
+
+def _steps(folder: Path) -> list[tuple[int, Path]]:
+    found = ((re.fullmatch(r"checkpoint-([0-9]{1,12})", path.name), path) for path in folder.glob("checkpoint-*"))
+    return [(int(match[1]), path) for match, path in found if match]
+
+
+def _reconcile(beside: Path, resume: Resume) -> None:
+    """Forget an attempt that nobody can go on with, or that may not be gone on with as things are now."""
+    if not newest(beside):
+        return
+    before, now = read_json(beside / IDENTITY), resume.identity
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    hard = [name for name in changed if name not in SOFT]
+    if changed and not resume.accept_changes:
+        follows = "starts anew" if hard else "goes on from its checkpoint, though not to the same bytes"
+        raise ConfigError(
+            f"`{beside}` holds an unfinished training, and since then changed: {', '.join(changed)}; with the change "
+            f"it {follows}. Give --accept-changes for that, or undo the change"
+        )
+    if hard:
+        shutil.rmtree(beside)
+
+
+def _cut(folder: Path, start: Checkpoint | None) -> None:
+    """Bring the stage's files back to what they were at the checkpoint: what is later was not finished."""
+    kept = {} if start is None else {start.folder.name: None, **start.lengths}
+    for path in folder.iterdir():
+        if path.name in kept and path.is_file():
+            with path.open("ab") as stream:
+                stream.truncate(kept[path.name])
+        elif path.is_dir() and (start is None or path != start.folder):
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Have the disk keep a file before the mark says that it is there."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
