@@ -122,6 +122,10 @@ class Grpo(Section):
     """A rollout is cut here."""
     reward_errors_allowed: int = Field(0, ge=0)
     """Broken outcomes of reward terms, each counted and logged at the term's lowest value, before the run stops."""
+    shared_prefix: bool = True
+    """Compute each prompt and its images once per group; the same numbers up to rounding. false: TRL as it is."""
+    shared_prefix_fallback: bool = False
+    """Where a model cannot share prompts exactly, take TRL's path, said in log and manifest, and do not refuse it."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
     trl: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from indirect_rlvr.config import Grpo, Model
 from indirect_rlvr.domain import Domain
@@ -24,6 +24,7 @@ from indirect_rlvr.run import fresh_folder
 from indirect_rlvr.training import models, options
 from indirect_rlvr.training.dataset import grpo_dataset
 from indirect_rlvr.training.health import Watch
+from indirect_rlvr.training.shared_prefix import SharedPrefixTrainer
 from indirect_rlvr.types import ProxyTask
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
@@ -44,8 +45,9 @@ def train(
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
     All or nothing; the same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`,
-    `reward_first`, `reward_last` and `weights_sha256`. Raises ConfigError for `[grpo.trl]`, DataError for unusable or
-    too few tasks, RunError where training diverges.
+    `reward_first`, `reward_last`, `weights_sha256` and how prompts were `shared_prefix`. Raises ConfigError for
+    `[grpo.trl]` and a model that cannot share prompts, DataError for unusable or too few tasks, RunError where training
+    diverges.
     """
     with fresh_folder(out) as folder:
         config = _config(folder, settings, model_settings, seed, composite)
@@ -63,6 +65,8 @@ def train(
             train_dataset=dataset,
             processing_class=policy.processor,
             callbacks=[watch],
+            shared_prefix=settings.shared_prefix,
+            fallback=settings.shared_prefix_fallback,
         )
         trainer.remove_callback(PrinterCallback)
         with watch, (folder / "rollouts.jsonl").open("w", encoding="utf-8") as stream:
@@ -71,7 +75,7 @@ def train(
         models.save(policy, folder)
     earned = [line["reward"] for line in watch.lines if "reward" in line]
     ends = {"reward_first": earned[0], "reward_last": earned[-1], "weights_sha256": models.weights_digest(policy.model)}
-    return {"steps": settings.steps, "rollouts": trainer.recorded, **ends}
+    return {"steps": settings.steps, "rollouts": trainer.recorded, **ends, "shared_prefix": trainer.prefix_report()}
 
 
 def _dataset(tasks: Sequence[ProxyTask], domain: Domain, folder: Path, settings: Grpo) -> Dataset:
@@ -107,8 +111,8 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
     return options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
 
 
-class RecordingTrainer(GRPOTrainer):
-    """TRL's trainer, which also writes every rollout down with what it earned; nothing about the training differs."""
+class RecordingTrainer(SharedPrefixTrainer):
+    """The trainer, which also writes every rollout down with what it earned; nothing about the training differs."""
 
     recorded = 0
 
