@@ -167,6 +167,10 @@ class Grpo(Section):
     generation a training cannot be resumed exactly, because TRL keeps no rollouts in a checkpoint."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many of the last checkpoints stay until the training ends."""
+    shared_prefix: bool = True
+    """Compute each prompt and its images once per group; the same numbers up to rounding. false: TRL as it is."""
+    shared_prefix_fallback: bool = False
+    """Where a model cannot share prompts exactly, take TRL's path, said in log and manifest, and do not refuse it."""
     from_base: bool = True
     """Also train the Zero row: GRPO from the base model without SFT."""
     curriculum: Curriculum = Curriculum()

@@ -1,13 +1,17 @@
 """Group relative policy optimisation on proxy tasks with trl.GRPOTrainer, every rollout on record.
 
 One generation of `prompts_per_step` × `group_size` rollouts serves one optimizer step (`num_iterations` steps, if set),
-so old log-probabilities need no pass of their own. The loss is TRL's.
+so old log-probabilities need no pass of their own. The loss is TRL's; prompts and images are computed once a group
+(`shared_prefix`, `generation`, `patches`).
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
@@ -15,10 +19,10 @@ from indirect_rlvr.config import Grpo, Model
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.composite import Composite
-from indirect_rlvr.rewards.trl import trl_rewards
+from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import models, options
+from indirect_rlvr.training import images, models, options, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -28,6 +32,8 @@ from indirect_rlvr.types import ProxyTask
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
 """Stated, because a checkpoint's generation config (Qwen2.5-VL: penalty 1.05) would bias the samples."""
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -44,38 +50,32 @@ def train(
 ) -> dict[str, Any]:
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
-    An interrupted training goes on from its newest checkpoint and ends in the same bytes
-    (`checkpoints.attempt`).
-
-    A band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. The
-    same seed on one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`,
-    `reward_last`, `weights_sha256`, and of the curriculum `tasks`, `left_out` and `refilled` (groups). Raises
-    ConfigError for `[grpo.trl]`, DataError for unusable or too few tasks, RunError where training diverges.
+    An interrupted training goes on from its newest checkpoint and ends in the same bytes (`checkpoints.attempt`). A
+    band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. The same seed on
+    one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`, `reward_last`,
+    `weights_sha256`, of the curriculum `tasks`, `left_out` and `refilled` (groups), and how prompts were
+    `shared_prefix`. Raises ConfigError for `[grpo.trl]` and a model that cannot share prompts, DataError for unusable
+    or too few tasks, RunError where training diverges.
     """
-    with attempt(out, resume) as going, deferred() as stop:
-        folder = going.folder
-        chosen = _plan(tasks, settings, seed)
+    with (
+        attempt(out, resume) as going,
+        deferred() as stop,
+        TemporaryDirectory(prefix="patches-", dir=going.folder) as spilled,
+    ):
+        folder, chosen = going.folder, _plan(tasks, settings, seed)
         if chosen.left_out:
             rows = [{"task_id": task.id, "difficulty": task.difficulty} for task in chosen.tasks]
             write_jsonl(folder / "curriculum.jsonl", rows)
         config = _config(folder, settings, model_settings, seed, composite)
-        dataset = grpo_dataset(chosen.tasks, domain, records_folder)
-        walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
         policy = going.policy(start, model_settings)
-        suppressed = {"suppress_tokens": models.suppressed_token_ids(policy)}
-        config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), **suppressed}
+        store = patches.PatchStore(Path(spilled))
+        dataset = grpo_dataset(chosen.tasks, domain, records_folder)
+        dataset, processor = _images_once(dataset, policy, settings, store)
+        walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
         rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl")
-        trainer = RecordingTrainer(
-            model=policy.model,
-            reward_funcs=list(rewards),
-            args=config,
-            train_dataset=walked,
-            processing_class=policy.processor,
-            callbacks=[watch],
-        )
-        trainer.remove_callback(PrinterCallback)
+        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch)
         trainer.add_callback(Keeper(folder, settings.keep_checkpoints, settings.cycle, stop, trainer.progress))
         with watch, (folder / "rollouts.jsonl").open("a", encoding="utf-8") as stream:
             trainer.record_to(stream)
@@ -84,12 +84,71 @@ def train(
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
         models.save(policy, folder)
+    return _made(trainer, policy, watch, chosen, settings, store)
+
+
+def _trainer(
+    policy: models.Policy,
+    processor: Any,
+    rewards: Sequence[TermReward],
+    config: GRPOConfig,
+    settings: Grpo,
+    walked: Dataset,
+    watch: Watch,
+) -> RecordingTrainer:
+    """The trainer, no special token ever sampled, whoever samples."""
+    suppressed = models.suppressed_token_ids(policy)
+    if config.use_vllm:
+        vllm_guards.require_guarded(settings.trl, policy.model.config.model_type, policy.is_vision)
+    else:
+        config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), "suppress_tokens": suppressed}
+    trainer = RecordingTrainer(
+        model=policy.model,
+        reward_funcs=list(rewards),
+        args=config,
+        train_dataset=walked,
+        processing_class=processor,
+        callbacks=[watch],
+        shared_prefix=settings.shared_prefix,
+        fallback=settings.shared_prefix_fallback,
+    )
+    trainer.share_prefill = trainer.prefix_report()["used"]
+    trainer.remove_callback(PrinterCallback)
+    if config.use_vllm:
+        image = policy.model.config.image_token_id if policy.is_vision else None
+        vllm_guards.guard(trainer.vllm_generation, int(config.seed), image, suppressed)
+    return trainer
+
+
+def _images_once(
+    dataset: Dataset, policy: models.Policy, settings: Grpo, store: patches.PatchStore
+) -> tuple[Dataset, Any]:
+    """The data set and the processor, by which each image is decoded and preprocessed once a run where it can be."""
+    processor: Any = policy.processor
+    if not settings.shared_prefix or "images" not in dataset.column_names:
+        return dataset, processor
+    reason = patches.refusal(processor)
+    if reason:
+        logger.warning("images are preprocessed at every use: %s", reason)
+        return dataset, processor
+    return images.shared(dataset), patches.caching(processor, store)
+
+
+def _made(
+    trainer: RecordingTrainer,
+    policy: models.Policy,
+    watch: Watch,
+    chosen: Plan,
+    settings: Grpo,
+    store: patches.PatchStore,
+) -> dict[str, Any]:
     earned = [line["reward"] for line in watch.lines if "reward" in line]
     ends = {"reward_first": earned[0], "reward_last": earned[-1], "weights_sha256": models.weights_digest(policy.model)}
     used: dict[str, Any] = {"tasks": len(chosen.tasks), "left_out": chosen.left_out, "refilled": trainer.refilled}
     if settings.curriculum.answers:
         used["answers_sha256"] = file_digest(Path(settings.curriculum.answers))
-    return {"steps": settings.steps, "rollouts": trainer.recorded, **used, **ends}
+    shared = trainer.prefix_report() | {"images_preprocessed": store.computed, "images_found": store.found}
+    return {"steps": settings.steps, "rollouts": trainer.recorded, **used, **ends, "shared_prefix": shared}
 
 
 def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
@@ -103,6 +162,8 @@ def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
 
 
 def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, composite: Composite) -> GRPOConfig:
+    if settings.trl.get("use_vllm"):
+        vllm_guards.require_installed()
     cut = options.micro_batches("grpo", settings.trl, settings.prompts_per_step * settings.group_size)
     ours = {
         "num_generations": settings.group_size,

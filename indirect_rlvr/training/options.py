@@ -47,7 +47,6 @@ OURS = {
     "generation_batch_size": "it is `grpo.prompts_per_step` times `grpo.group_size`",
     "steps_per_generation": "each generation serves one optimizer step; use `num_iterations` for more",
     "reward_weights": "set `[reward.weights]`",
-    "use_vllm": "TRL 1.16 expands image tokens twice in vLLM's prompts (trl #6294)",
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 

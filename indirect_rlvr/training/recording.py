@@ -11,12 +11,13 @@ from typing import Any, TextIO
 
 import torch
 from datasets import Dataset
-from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
 from indirect_rlvr.config import Grpo
 from indirect_rlvr.training.checkpoints import FromCheckpoint
 from indirect_rlvr.training.curriculum import Refill
+from indirect_rlvr.training.generation import SharedPrefill
+from indirect_rlvr.training.shared_prefix import SharedPrefixTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Sampled:
     terms: list[float]
 
 
-class RecordingTrainer(FromCheckpoint, GRPOTrainer):
+class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     """TRL's trainer, which writes every rollout down with what it earned and, if told so, samples other tasks in the
     place of those whose rewards are equal.
 
@@ -84,7 +85,7 @@ class RecordingTrainer(FromCheckpoint, GRPOTrainer):
 
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> tuple[list[list[int]], list[list[float]] | None]:
         if self._kept is None:
-            return super()._generate_single_turn(*arguments, **named)  # type: ignore[no-any-return, no-untyped-call]
+            return super()._generate_single_turn(*arguments, **named)
         kept, self._kept = self._kept, None
         logprobs = [sample.logprobs for sample in kept if sample.logprobs is not None]
         return [sample.ids for sample in kept], logprobs or None

@@ -55,7 +55,8 @@ class Train:
         settings = Grpo(**{**asked, "trl": FAST, **own})
         reward = Composite((Term("even", 0.0, 1.0, even),), (1.0,))
         resume = Resume(identity or {}, accept)
-        return grpo.train(self.start, self.tasks, *self.fixed, reward, settings, Model(), out, 0, resume)
+        made = grpo.train(self.start, self.tasks, *self.fixed, reward, settings, Model(), out, 0, resume)
+        return {name: value for name, value in made.items() if name != "shared_prefix"}  # each attempt has its canary
 
     def sft(self, out: Path, steps: int = STEPS) -> Any:
         traces, _ = scaffold.build(self.fixed[0], self.tasks, count=len(self.tasks), seed=0)

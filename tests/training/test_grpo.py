@@ -40,12 +40,18 @@ class Run:
         self.fixed = (tasks, domain, records)
         self.start = start
         self.reward = EVEN
+        self.shared = True
 
     def __call__(
         self, out: Path, steps: int = 2, seed: int = 0, group: int = 4, trl: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         settings = Grpo(
-            steps=steps, prompts_per_step=2, group_size=group, max_completion_tokens=12, trl=FAST | (trl or {})
+            steps=steps,
+            prompts_per_step=2,
+            group_size=group,
+            max_completion_tokens=12,
+            shared_prefix=self.shared,
+            trl=FAST | (trl or {}),
         )
         return grpo.train(self.start, *self.fixed, self.reward, settings, Model(), out, seed)
 
@@ -63,7 +69,7 @@ def _rollouts(folder: Path) -> list[dict[str, Any]]:
     ("option", "message"),
     [
         ({"num_generations": 2}, "`grpo.trl.num_generations` must not be set: set `grpo.group_size`"),
-        ({"use_vllm": True}, r"`grpo.trl.use_vllm` must not be set: .*trl #6294"),
+        ({"use_vllm": True}, "`grpo.trl.use_vllm` is set and vLLM is not installed"),
         ({"temprature": 1.0}, "`grpo.trl.temprature` is no option of trl.GRPOConfig; near matches: temperature"),
         ({"lr_scheduler_type": "zigzag"}, "trl.GRPOConfig refuses `.grpo.trl.`"),
         ({"per_device_train_batch_size": 5}, "is 5; it must divide the 8 samples of a step"),
@@ -128,6 +134,20 @@ def test_every_rollout_is_on_record_with_what_it_earned(run: Run, tmp_path: Path
             assert line["advantage"] == pytest.approx(line["reward"] - mean, abs=1e-5)
             assert len(line["token_ids"]) == line["tokens"]
             assert line["finished"] is (line["tokens"] < 12) or line["tokens"] == 12
+
+
+def test_images_are_preprocessed_once_and_without_sharing_training_is_the_same(run: Run, tmp_path: Path) -> None:
+    shared = run(tmp_path / "shared", steps=4)
+    assert shared["shared_prefix"]["used"]
+    assert shared["shared_prefix"]["images_preprocessed"] == 4  # the colours of the toy world
+    assert shared["shared_prefix"]["images_found"] > 100
+    assert [path.name for path in tmp_path.iterdir()] == ["shared"]
+    run.shared = False
+    plain = run(tmp_path / "plain", steps=4)
+    assert not plain["shared_prefix"]["used"]
+    assert plain["shared_prefix"]["images_preprocessed"] == 0
+    texts = [[line["text"] for line in _rollouts(tmp_path / name)] for name in ("shared", "plain")]
+    assert texts[0] == texts[1]
 
 
 def test_the_log_agrees_with_the_rollouts(run: Run, tmp_path: Path) -> None:

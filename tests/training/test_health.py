@@ -9,7 +9,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from indirect_rlvr.errors import RunError
-from indirect_rlvr.training.health import IDLE_STEPS, Watch
+from indirect_rlvr.training.health import IDLE_STEPS, MISMATCH, MISMATCH_LIMIT, Watch
 
 
 def _log(watch: Watch, folder: Path, steps: list[dict[str, object]]) -> None:
@@ -27,6 +27,15 @@ def test_what_is_not_finite_stops_the_run_and_stays_readable(key: str, value: fl
         _log(Watch("grpo", 3, tmp_path / "log.jsonl"), tmp_path, [good, good | {key: value}, good])
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line[key] for line in lines] == [good[key], None]
+
+
+@pytest.mark.parametrize("value", [0.021, math.nan])
+def test_a_sampler_that_follows_another_policy_stops_the_run(value: float, tmp_path: Path) -> None:
+    good: dict[str, object] = {"loss": 0.5, MISMATCH: MISMATCH_LIMIT}
+    watch = Watch("grpo", 3, tmp_path / "log.jsonl")
+    with pytest.raises(RunError, match=r"grpo: at step 2 sampler and trainer differ by (0.021|None) nats a token"):
+        _log(watch, tmp_path, [good, good | {MISMATCH: value}, good])
+    assert len(watch.lines) == 2
 
 
 @pytest.mark.parametrize("idle", [{"frac_reward_zero_std": 1.0}, {"grad_norm": 0.0}])
