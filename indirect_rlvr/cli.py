@@ -14,7 +14,10 @@ from typer.core import TyperGroup
 from indirect_rlvr.commands import audit as audit_command
 from indirect_rlvr.commands import data as data_commands
 from indirect_rlvr.commands import difficulty as difficulty_command
+from indirect_rlvr.commands import doctor as doctor_command
+from indirect_rlvr.commands import status as status_command
 from indirect_rlvr.errors import ConfigError, RlvrError
+from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.stopping import Terminated
 
 
@@ -26,7 +29,7 @@ class _Messages(TyperGroup):
             return super().invoke(ctx)
         except RlvrError as error:
             notes = getattr(error, "__notes__", [])
-            typer.echo("\n".join(["rlvr: " + str(error), *notes]), err=True)
+            typer.echo(redacted_text("\n".join(["rlvr: " + str(error), *notes])), err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             typer.echo("\nrlvr: interrupted; the same command continues where it stopped", err=True)
@@ -155,6 +158,8 @@ def report(
 
 
 app.command()(audit_command.audit)
+app.command()(status_command.status)
+app.command()(doctor_command.doctor)
 
 
 @app.command()

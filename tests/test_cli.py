@@ -12,6 +12,8 @@ from indirect_rlvr.config import Recipe
 COMMANDS = (
     "run",
     "report",
+    "status",
+    "doctor",
     "domains",
     "check",
     "rescore",

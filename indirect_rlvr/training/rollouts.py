@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 from transformers import GenerationConfig
 
+from indirect_rlvr.progress import Progress
 from indirect_rlvr.training.dataset import Messages, as_text
 from indirect_rlvr.training.models import Policy, end_token_ids, suppressed_token_ids
 from indirect_rlvr.types import Completion
@@ -36,7 +36,7 @@ def generate(
     texts = [_prompt_text(policy, conversation) for conversation, _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (_pixels(prompts[i][1]), len(texts[i]), i))
     completions: dict[int, Completion] = {}
-    with tqdm(total=len(prompts), desc=label, unit="prompt", dynamic_ncols=True) as bar:
+    with Progress(label, "prompt", len(prompts)) as progress:
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             inputs = _inputs(policy, [texts[i] for i in chosen], [list(prompts[i][1]) for i in chosen])
@@ -46,7 +46,7 @@ def generate(
                 output = model.generate(**inputs.to(device), generation_config=config)
             sampled = output[:, inputs["input_ids"].shape[1] :].tolist()
             completions |= dict(zip(chosen, (_completion(policy, ids) for ids in sampled), strict=True))
-            bar.update(len(chosen))
+            progress.advance(len(chosen))
     return [completions[i] for i in range(len(prompts))]
 
 
