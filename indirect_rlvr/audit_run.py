@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import shapes
 from indirect_rlvr.data import audit, proxy
 from indirect_rlvr.data import records as store
 from indirect_rlvr.data.looks import Looks
@@ -12,7 +13,7 @@ from indirect_rlvr.domain import Domain, load_domain
 from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.evaluation import controls
 from indirect_rlvr.evaluation.score import read_predictions
-from indirect_rlvr.run import MANIFEST, read_json, write_json
+from indirect_rlvr.run import MANIFEST, write_json
 from indirect_rlvr.types import Neighbourhood, ProxyTask, Record
 
 ALPHA = 0.001
@@ -95,7 +96,7 @@ def _subject(path: Path, views: Path | None) -> Subject:
         raise ConfigError(
             f"`{path}` is neither a run folder with a `tasks.jsonl` nor a .jsonl file of tasks; give one of the two"
         )
-    manifest = read_json(path / MANIFEST) if (path / MANIFEST).is_file() else None
+    manifest = shapes.read(path / MANIFEST, shapes.Manifest) if (path / MANIFEST).is_file() else None
     return Subject(path / "tasks.jsonl", views or path / "records", manifest)
 
 

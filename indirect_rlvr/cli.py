@@ -4,8 +4,6 @@ A mistake of the user ends with its message alone on standard error and the exit
 """
 
 import json
-import os
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from indirect_rlvr.commands import audit, compare, data, difficulty, evaluation, export
+from indirect_rlvr.commands import audit, compare, data, difficulty, doctor, evaluation, export, status
 from indirect_rlvr.errors import ConfigError, RlvrError
+from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.stopping import Terminated
 
 
@@ -26,7 +25,7 @@ class _Messages(TyperGroup):
             return super().invoke(ctx)
         except RlvrError as error:
             notes = getattr(error, "__notes__", [])
-            typer.echo("\n".join(["rlvr: " + str(error), *notes]), err=True)
+            typer.echo(redacted_text("\n".join(["rlvr: " + str(error), *notes])), err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             typer.echo("\nrlvr: interrupted; the same command continues where it stopped", err=True)
@@ -83,9 +82,6 @@ def rlvr(
     rlvr domains                  what is installed
     rlvr run --domain geo         train and measure; the report is runs/geo/report.html
     """
-    if not sys.stderr.isatty():  # a progress bar in a log file: a line every half minute, before tqdm is imported
-        for name in ("TQDM_MININTERVAL", "TQDM_MAXINTERVAL"):
-            os.environ.setdefault(name, "30")
 
 
 @app.command()
@@ -158,6 +154,8 @@ def report(
 
 
 app.command()(audit.audit)
+app.command()(status.status)
+app.command()(doctor.doctor)
 
 
 @app.command()

@@ -13,8 +13,9 @@ from indirect_rlvr import lock
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
-from indirect_rlvr.errors import ConfigError, RunError
+from indirect_rlvr.errors import ConfigError, RlvrError, RunError
 from indirect_rlvr.pipeline import Run, Stage, stages
+from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
 from indirect_rlvr.stopping import terminable
 from indirect_rlvr.types import Counts
@@ -69,7 +70,7 @@ def _execute(
     before = manifests.surroundings(manifest)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
     _require_accepted(run, manifest, before, plan[: end + 1])
-    write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(run.recipe.model_dump())))
+    write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(redacted(run.recipe.model_dump()))))
     manifests.save(run.folder, manifest)
     try:
         for number, stage in enumerate(plan[: end + 1]):
@@ -81,8 +82,8 @@ def _execute(
                 say(f"{label}: finished before, skipped")
                 continue
             _execute_stage(run, manifest, stage, label, why, say)
-    except BaseException:
-        manifest["state"] = "interrupted"
+    except BaseException as error:
+        manifest["state"], manifest["stopped"] = "interrupted", str(error) if isinstance(error, RlvrError) else ""
         with suppress(RunError):  # a full disk must not hide what stopped the run
             manifests.save(run.folder, manifest)
         raise
@@ -139,7 +140,7 @@ def summary(counts: Counts) -> str:
 
 def parts(run: Run, stage: Stage) -> dict[str, str]:
     """What the output of a stage depends on, each part as a digest: recipe keys, stages before it, this version."""
-    tree = run.recipe.model_dump()
+    tree = redacted(run.recipe.model_dump())
     wanted = {s.name: s for s in stages(run.recipe)}
     found = {name: digest(tree[name]) for name in stage.settings}
     found |= {f"stage {name}": key(run, wanted[name]) for name in stage.after if name in wanted}
@@ -156,10 +157,10 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
     done = manifest["stages"].get(stage.name)
     if done is None or not all((run.folder / name).exists() for name in stage.writes):
         return "not finished"
-    if done["key"] == key(run, stage):
+    if done.get("key") == key(run, stage):
         return None
     now = parts(run, stage)
-    changed = [name for name in now if done["depends_on"].get(name) != now[name]]
+    changed = [name for name in now if done.get("depends_on", {}).get(name) != now[name]]
     return f"{OUT_OF_DATE}: {', '.join(changed) or 'the list of stages'} changed"
 
 
@@ -173,7 +174,7 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
     _, end = _bounds([stage.name for stage in wanted], first, last)
     path = run.folder / MANIFEST
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name) if path.exists() else {"stages": {}}
-    lines = [tomli_w.dumps(_without_none(run.recipe.model_dump())), "stages:"]
+    lines = [tomli_w.dumps(_without_none(redacted(run.recipe.model_dump()))), "stages:"]
     for stage in wanted[: end + 1]:
         why = reason(run, manifest, stage)
         lines.append(f"  {stage.name:10} {'skip: finished' if why is None else 'run: ' + why:32} {stage.help}")

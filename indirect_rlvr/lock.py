@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from indirect_rlvr.errors import RunError
+from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.run import disk_errors, write_json
 
 LOCK, OWNER = ".lock", ".owner.json"
@@ -58,5 +59,5 @@ def _self() -> dict[str, object]:
         "pid": os.getpid(),
         "host": platform.node(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+        "command": redacted_text(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:200],
     }

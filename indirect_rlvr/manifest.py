@@ -9,9 +9,11 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import shapes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import RunError
-from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, read_json, write_json
+from indirect_rlvr.redaction import redacted
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, write_json
 from indirect_rlvr.types import Counts
 
 PACKAGES = (
@@ -32,7 +34,7 @@ def open_manifest(folder: Path, recipe: Recipe, recipe_name: str) -> dict[str, A
             if any(entry for entry in folder.iterdir() if not entry.name.startswith(".")):
                 raise RunError(f"`{folder}` is not empty and holds no run; choose another folder with --out")
         return {"stages": {}, "notes": {}, "artefacts": {}}
-    manifest: dict[str, Any] = read_json(path)
+    manifest = shapes.read(path, shapes.Manifest)
     owner = (manifest["domain"], manifest["recipe_name"])
     if owner != (recipe.domain, recipe_name):
         raise RunError(
@@ -44,6 +46,7 @@ def open_manifest(folder: Path, recipe: Recipe, recipe_name: str) -> dict[str, A
 
 def describe(manifest: dict[str, Any], recipe: Recipe, recipe_name: str, pack: str) -> None:
     """Enter everything known before the first stage: recipe, seed, package versions, hardware, state "running"."""
+    manifest.pop("stopped", None)
     manifest.update(
         domain=recipe.domain,
         recipe_name=recipe_name,
@@ -84,8 +87,8 @@ def close(manifest: dict[str, Any], stages: tuple[str, ...]) -> None:
 
 
 def save(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest atomically."""
-    write_json(folder / MANIFEST, manifest)
+    """Replace the manifest atomically, without secrets."""
+    write_json(folder / MANIFEST, redacted(manifest))
 
 
 def pack_distribution(module: str) -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
+from indirect_rlvr.progress import each
 from indirect_rlvr.types import Counts, ProxyTask, Split
 
 
@@ -57,7 +56,7 @@ def records(run: Run) -> Counts:
     from indirect_rlvr.run import digest, file_digest, fresh_folder
 
     with fresh_folder(run.views) as folder:
-        world = tqdm(run.domain.load_records(folder, run.recipe.seed), desc="records", unit="record", leave=False)
+        world = each(run.domain.load_records(folder, run.recipe.seed), "records", "record")
         found, duplicates = store.load(world, folder)
         neighbourhood = run.domain.neighbourhood()
         kept, near = splits.assign(found, neighbourhood, run.recipe.seed, looks=Looks(folder))
@@ -138,7 +137,7 @@ def sft(run: Run) -> Counts:
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
     made = trainer.train(
-        start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed, resume
+        start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health
     )
     run.artefacts["sft"] = {"parent": "base", **made}
     return Counts(recipe.sft.steps, "steps")
@@ -201,7 +200,7 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
     reward = build(recipe.reward, run.domain.rewards())
     first, resume = resolve(run.folder / start), Resume(run.identity, run.accept_changes)
     made = trainer.train(
-        first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed, resume
+        first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health
     )
     made |= {"reward_version": reward.version(), "reward": reward.describe()}
     run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}

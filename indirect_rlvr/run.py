@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 from indirect_rlvr.errors import DataError, RunError
+from indirect_rlvr.foreign import loads
 
 MANIFEST = "manifest.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
@@ -92,25 +93,27 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> int:
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises DataError that names the file where it is missing or not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read `{path}` as JSON: {error}; delete it and run the stage again") from error
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Read JSON lines; raises DataError that names file and line."""
+    """Read JSON lines; raises DataError that names the file, and the line that is not JSON or beyond `foreign`."""
     rows = []
     try:
         with path.open(encoding="utf-8") as stream:
             for number, line in enumerate(stream, 1):
                 try:
-                    rows.append(json.loads(line))
+                    rows.append(loads(line))
                 except ValueError as error:
                     raise DataError(
                         f"`{path}` line {number} is not JSON: {error}; delete the file and run its stage again"
                     ) from error
     except OSError as error:
         raise DataError(f"cannot read `{path}`: {error.strerror}; run the stage that writes it first") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"`{path}` is not UTF-8: {error}; delete the file and run its stage again") from error
     return rows
 
 

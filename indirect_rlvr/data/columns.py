@@ -3,7 +3,6 @@
 Works on one batch at a time, so that a batch means the same on every machine.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from indirect_rlvr.data.lattice import place_step, plan_of
 from indirect_rlvr.data.phash import NEAR
 from indirect_rlvr.data.rows import Axis, Plan, Rows, Words, code, mix, tags
 from indirect_rlvr.errors import ConfigError, DataError
+from indirect_rlvr.foreign import loads
 from indirect_rlvr.types import Neighbourhood, Record, Ring
 
 WKB_POINT = 21
@@ -192,8 +192,11 @@ def _finite(batch: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _codes(column: pa.ChunkedArray) -> Words:
     """A code of each value, 0 for null."""
-    encoded = column.combine_chunks().dictionary_encode()
-    known = np.array([code(value) for value in encoded.dictionary.to_pylist()] + [0], dtype=np.uint64)
+    try:
+        encoded = column.combine_chunks().dictionary_encode()
+        known = np.array([code(value) for value in encoded.dictionary.to_pylist()] + [0], dtype=np.uint64)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"a column of keys or contents is of type {column.type}; expected text or numbers") from error
     which = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
     return np.asarray(known[which], dtype=np.uint64)
 
@@ -220,11 +223,15 @@ def geometry_column(metadata: dict[bytes, bytes] | None) -> str | None:
     """
     if not metadata or b"geo" not in metadata:
         return None
-    geo = json.loads(metadata[b"geo"])
-    name = str(geo["primary_column"])
-    column = geo["columns"][name]
-    crs = (column.get("crs") or {}).get("id", {})
-    if crs and (crs.get("authority"), str(crs.get("code"))) not in {("OGC", "CRS84"), ("EPSG", "4326")}:
+    try:
+        geo = loads(metadata[b"geo"].decode())
+        name = str(geo["primary_column"])
+        column = geo["columns"][name]
+        crs = (column.get("crs") or {}).get("id", {})
+        known = not crs or (crs.get("authority"), str(crs.get("code"))) in {("OGC", "CRS84"), ("EPSG", "4326")}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"the metadata `geo` of the file is not GeoParquet's: {error!r:.160}; mend it") from error
+    if not known:
         raise DataError(f"column `{name}` is in {crs}; expected longitude and latitude (OGC:CRS84 or EPSG:4326)")
     if column.get("encoding") != "WKB":
         raise DataError(f"column `{name}` is encoded as {column.get('encoding')}; expected WKB")

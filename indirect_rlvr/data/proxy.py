@@ -11,9 +11,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Protocol
 
+from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.run import keyed_rng, plain, read_jsonl, write_jsonl
-from indirect_rlvr.types import CandidateSet, ProxyTask, Question, Record, Split, View
+from indirect_rlvr.types import CandidateSet, ProxyTask, Question, Record, Split
 
 
 class TaskMaker(Protocol):
@@ -170,17 +171,10 @@ def read(path: Path) -> list[ProxyTask]:
     tasks = []
     for number, row in enumerate(read_jsonl(path), 1):
         try:
-            tasks.append(_from_row(row))
-        except (KeyError, TypeError, AttributeError) as error:
+            tasks.append(stored.task(row))
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"`{path}` line {number} is not a task: {type(error).__name__}: {error}; delete the file and run its "
                 "stage again"
             ) from error
     return tasks
-
-
-def _from_row(row: dict[str, Any]) -> ProxyTask:
-    question = row["question"]
-    views = {side: tuple(View(**view) for view in question[side]) for side in ("query", "candidates")}
-    sequences = {name: tuple(row[name]) for name in ("labels", "candidate_records")}
-    return ProxyTask(**{**row, **sequences, "question": Question(**{**question, **views})})

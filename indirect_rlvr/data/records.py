@@ -8,10 +8,10 @@ import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.run import file_digest, read_jsonl, write_jsonl
 from indirect_rlvr.types import Record, View
@@ -21,6 +21,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 MAX_PIXELS = 50_000_000
 """Width times height at most, read from the header before any pixel is decoded."""
+
+LONGEST_NAME = 500
+"""Characters of an id or a cluster at most."""
 
 DUPLICATE = "duplicate content"
 
@@ -59,22 +62,22 @@ def image_path(folder: Path, content: str) -> Path:
     """
     parts = Path(content).parts
     if not parts or Path(content).is_absolute() or ".." in parts:
-        raise DataError(f"image path {content!r} is not a relative path inside the records folder without `..`")
+        raise DataError(f"image path {content!r:.200} is not a relative path inside the records folder without `..`")
     try:
         path = (folder / content).resolve()
         inside = path.is_relative_to(folder.resolve())
         found = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"image path {content!r} cannot be followed: {error}") from error
+        raise DataError(f"image path {content!r:.200} cannot be followed: {error!s:.200}") from error
     if not inside:
-        raise DataError(f"image path {content!r} leads outside the records folder `{folder}`; copy the image into it")
+        raise DataError(f"image path {content!r:.200} leads outside the records folder `{folder}`; copy it there")
     if not found:
-        raise DataError(f"image {content!r} is not a file in `{folder}`; write it there before the record is given")
+        raise DataError(f"image {content!r:.200} is not a file in `{folder}`; write it before the record is given")
     return path
 
 
 def open_image(folder: Path, content: str) -> Image.Image:
-    """The image a view names, fully decoded, in RGB.
+    """The image a view names, fully decoded, upright and in RGB; of an animation the first frame.
 
     Raises DataError where `image_path` does, where the file is no raster image, is torn, or has over 50 megapixels.
     """
@@ -84,14 +87,14 @@ def open_image(folder: Path, content: str) -> Image.Image:
             warnings.simplefilter("ignore")  # on bombs, for which MAX_PIXELS is stricter, and on odd metadata
             with Image.open(path, formats=FORMATS) as image:
                 pixels = image.width * image.height
-                decoded = image.convert("RGB") if pixels <= MAX_PIXELS else None
+                decoded = ImageOps.exif_transpose(image).convert("RGB") if pixels <= MAX_PIXELS else None
     except Exception as error:  # decoders raise anything on torn bytes
         raise DataError(
-            f"image {content!r} does not decode: {type(error).__name__}: {error}; expected one of "
+            f"image {content!r:.200} does not decode: {type(error).__name__}: {error}; expected one of "
             f"{', '.join(FORMATS)}; write it again"
         ) from error
     if decoded is None:
-        raise DataError(f"image {content!r} has {pixels} pixels, more than {MAX_PIXELS}; scale it down")
+        raise DataError(f"image {content!r:.200} has {pixels} pixels, more than {MAX_PIXELS}; scale it down")
     return decoded
 
 
@@ -99,9 +102,13 @@ def _check_names(record: object, number: int) -> None:
     if not isinstance(record, Record):
         raise DataError(f"`load_records` gave a {type(record).__name__} as number {number}; expected a Record")
     for name, value in (("id", record.id), ("cluster", record.cluster)):
+        if isinstance(value, str) and len(value) > LONGEST_NAME:
+            raise DataError(
+                f"record number {number}: `{name}` has {len(value)} characters, over {LONGEST_NAME}; shorten it"
+            )
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise DataError(
-                f"record `{record.id}` (number {number}): `{name}` is {value!r}; expected non-empty printable text"
+                f"record `{record.id}` (number {number}): `{name}` is {value!r:.200}; expected non-empty printable text"
             )
     if record.split not in ("", "train", "test"):
         raise DataError(f"record `{record.id}`: `split` is {record.split!r}; expected 'train', 'test' or ''")
@@ -109,7 +116,7 @@ def _check_names(record: object, number: int) -> None:
 
 def _check_facts(record: Record) -> None:
     for name, value in record.facts.items():
-        place = f"record `{record.id}`: fact `{name}` is {value!r}"
+        place = f"record `{record.id}`: fact `{name!s:.200}` is {value!r:.200}"
         if not isinstance(name, str) or not _is_text(name):
             raise DataError(f"{place}; expected the name of a fact to be text")
         if not isinstance(value, (str, bool, int, float)):
@@ -128,11 +135,11 @@ def _check_views(record: Record, folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _check_view(record: Record, name: str, view: object, folder: Path) -> str:
-    place = f"record `{record.id}`: view `{name}`"
+    place = f"record `{record.id}`: view `{name!s:.200}`"
     if not isinstance(view, View) or view.modality not in ("image", "text"):
-        raise DataError(f"{place} is {view!r}; expected a View whose modality is 'image' or 'text'")
+        raise DataError(f"{place} is {view!r:.400}; expected a View whose modality is 'image' or 'text'")
     if not isinstance(view.content, str) or not view.content.strip() or not _is_text(view.content):
-        raise DataError(f"{place} has the content {view.content!r}; expected non-empty text that UTF-8 can hold")
+        raise DataError(f"{place} has the content {view.content!r:.200}; expected non-empty text that UTF-8 can hold")
     if view.modality == "text":
         return hashlib.sha256(view.content.encode()).hexdigest()
     try:
@@ -160,14 +167,10 @@ def read(path: Path) -> list[Record]:
     records = []
     for number, row in enumerate(read_jsonl(path), 1):
         try:
-            records.append(_from_row(row))
-        except (KeyError, TypeError, AttributeError) as error:
+            records.append(stored.record(row))
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"`{path}` line {number} is not a record: {type(error).__name__}: {error}; delete the file and run its "
                 "stage again"
             ) from error
     return records
-
-
-def _from_row(row: dict[str, Any]) -> Record:
-    return Record(**{**row, "views": {name: View(**view) for name, view in row["views"].items()}})

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask
+from indirect_rlvr.progress import Progress
 from indirect_rlvr.run import digest, disk_errors, plain, write_text
 from indirect_rlvr.types import Prompt, View
 
@@ -64,8 +63,7 @@ def ask(
     if not left:
         return rows
     policy = None if all(each.missing for each in left.values()) else load()
-    bar = tqdm(total=len(queries), initial=len(rows), desc=label, unit="answer", dynamic_ncols=True)
-    with _appending(path) as stream, bar:
+    with _appending(path) as stream, Progress(label, "answer", len(queries), done=len(rows)) as progress:
 
         def keep(row: Row) -> None:
             with disk_errors(path):
@@ -73,7 +71,7 @@ def ask(
                 stream.flush()
             del left[row["id"]]
             rows[row["id"]] = row
-            bar.update()
+            progress.advance()
 
         for each in [each for each in left.values() if each.missing]:
             keep({"id": each.id, "missing": list(each.missing), "asked": each.mark})

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from indirect_rlvr import shapes
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.data import proxy
 from indirect_rlvr.data.difficulty import MEASURES
@@ -19,7 +20,7 @@ from indirect_rlvr.evaluation import asking
 from indirect_rlvr.evaluation.benchmark import PROXY
 from indirect_rlvr.evaluation.stats import accuracy_interval
 from indirect_rlvr.rewards.parsing import parse_answer
-from indirect_rlvr.run import file_digest, plain, read_json, read_jsonl
+from indirect_rlvr.run import file_digest, plain, read_jsonl
 from indirect_rlvr.types import ProxyTask
 
 BINS = 5
@@ -95,7 +96,7 @@ def against(run: Path, model: Path | None = None) -> dict[str, Any]:
     if model is not None:
         files = {model.name: asked(run, model, tasks)}
     elif (run / "results.json").exists():
-        rows = [row["model"] for row in read_json(run / "results.json")["rows"]]
+        rows = [row["model"] for row in shapes.read(run / "results.json", shapes.Rows)["rows"]]
         files = {row: run / "evaluation" / row / f"{PROXY}.jsonl" for row in rows}
     else:
         raise DataError(f"`{run}` has no evaluated row; run the stage evaluate, or give --model")

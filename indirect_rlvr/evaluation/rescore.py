@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from indirect_rlvr import engine
+from indirect_rlvr import engine, shapes
 from indirect_rlvr.data import proxy
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.composite import Composite, Score, build
-from indirect_rlvr.run import MANIFEST, read_json, read_jsonl
+from indirect_rlvr.run import MANIFEST, read_jsonl
 from indirect_rlvr.types import Completion, ProxyTask
 
 STAGES = ("grpo-zero", "grpo")
@@ -51,7 +51,7 @@ def rescore(folder: Path, recipe: str | None = None, overrides: Sequence[str] = 
     The reward is that of the run's own recipe, or of `recipe` (a name or path), with `overrides` on top. Raises
     DataError where the folder holds no rollouts or a line is not one, and RunError as the composite does.
     """
-    manifest = read_json(folder / MANIFEST)
+    manifest = shapes.read(folder / MANIFEST, shapes.Manifest)
     stages = [stage for stage in STAGES if (folder / stage / ROLLOUTS).is_file()]
     if not stages:
         raise DataError(f"`{folder}` holds no rollouts to score again; run it up to a GRPO stage first")
@@ -59,7 +59,7 @@ def rescore(folder: Path, recipe: str | None = None, overrides: Sequence[str] = 
     run, _ = engine.prepare(manifest["domain"], recipe or own, list(overrides), folder)
     reward = build(run.recipe.reward, run.domain.rewards())
     tasks = {task.id: task for task in proxy.read(folder / "tasks.jsonl")}
-    made = {stage: manifest["artefacts"].get(stage, {}) for stage in stages}
+    made = {stage: manifest.get("artefacts", {}).get(stage, {}) for stage in stages}
     return {
         "reward_version": {
             "old": {stage: made[stage].get("reward_version") for stage in stages},
@@ -90,7 +90,26 @@ def _checked(row: Any, place: str, tasks: Mapping[str, ProxyTask]) -> dict[str, 
         raise DataError(f"{place} is not a rollout; expected an object with {', '.join(FIELDS)}: run the stage again")
     if row["task_id"] not in tasks:
         raise DataError(f"{place} is of task `{row['task_id']}`, which tasks.jsonl does not hold; run the stage again")
+    _check_values(row, place)
     return row
+
+
+def _check_values(row: Mapping[str, Any], place: str) -> None:
+    values = {**row["terms"], TOTAL: row[TOTAL]}
+    odd = [name for name, value in values.items() if not (value is None or _is_number(value, -1e300, 1e300))]
+    if odd:
+        raise DataError(
+            f"{place}: `{odd[0]:.80}` is {values[odd[0]]!r:.80}; expected a number or null: run the stage again"
+        )
+    ids = row.get("token_ids", [])
+    if not isinstance(ids, list) or not all(isinstance(i, int) and _is_number(i, 0, 2**32 - 1) for i in ids):
+        raise DataError(f"{place}: `token_ids` is {ids!r:.80}; expected a list of whole numbers: run the stage again")
+    if not _is_number(row["step"], 0, 2**53):
+        raise DataError(f"{place}: `step` is {row['step']!r:.80}; expected a whole number: run the stage again")
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def _pairs(group: Sequence[dict[str, Any]], tasks: Mapping[str, ProxyTask], reward: Composite) -> list[Pair]:

@@ -13,6 +13,8 @@ from indirect_rlvr.types import ProxyTask
 
 NONE = "none"
 """The key of the answer histogram that counts completions without a usable answer."""
+LONGEST = 2**32
+"""Tokens of a prediction at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +146,6 @@ def _prediction(row: object, place: str) -> Prediction:
     for name, kind in (("id", str), ("text", str), ("tokens", int), ("finished", bool)):
         if not isinstance(row.get(name), kind):
             raise DataError(f"{place}: `{name}` is {row.get(name)!r:.80}, expected {kind.__name__}")
+    if not 0 <= row["tokens"] <= LONGEST:
+        raise DataError(f"{place}: `tokens` is {row['tokens']!r:.80}, expected 0 to {LONGEST}")
     return Prediction(row["id"], row["text"], row["tokens"], row["finished"])

@@ -14,13 +14,13 @@ from typing import Any
 
 import tomli_w
 
-from indirect_rlvr import engine, pipeline
+from indirect_rlvr import engine, pipeline, shapes
 from indirect_rlvr.data import proxy
 from indirect_rlvr.domain import installed
 from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.pipeline import Run
 from indirect_rlvr.rewards.composite import Composite, build
-from indirect_rlvr.run import MANIFEST, disk_errors, fresh_folder, read_json, write_json, write_text
+from indirect_rlvr.run import MANIFEST, disk_errors, fresh_folder, write_json, write_text
 from indirect_rlvr.types import Completion, ProxyTask, Split
 
 ABOUT = "export.json"
@@ -56,7 +56,9 @@ def source(run_or_domain: str, recipe: str | None = None, overrides: Sequence[st
     if (folder / MANIFEST).is_file():
         if recipe or overrides:
             raise ConfigError(f"`{folder}` is a run with a recipe of its own; leave --recipe and --set out")
-        yield engine.prepare(read_json(folder / MANIFEST)["domain"], str(folder / RECIPE), [], folder)[0]
+        yield engine.prepare(
+            shapes.read(folder / MANIFEST, shapes.Manifest)["domain"], str(folder / RECIPE), [], folder
+        )[0]
         return
     with TemporaryDirectory() as temporary:
         run, _ = engine.prepare(run_or_domain, recipe or "default", list(overrides), Path(temporary))
@@ -179,7 +181,7 @@ def _save_tokenizer(place: str, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     try:
-        AutoTokenizer.from_pretrained(place).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(place, trust_remote_code=False).save_pretrained(folder)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot load a tokenizer from `{place}`: {error}; give --tokenizer another") from error
 

@@ -37,7 +37,7 @@ class Scorer:
         self.limit = int(about["max_completion_tokens"])
         self._tokenizer: PreTrainedTokenizerBase | None = None
         if about["counts_tokens"]:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, trust_remote_code=False)
 
     def __call__(
         self, task_id: str, text: str, token_ids: Sequence[int] | None = None, finished: bool | None = None

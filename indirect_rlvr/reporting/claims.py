@@ -44,7 +44,11 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
     span = row.get("span")
     if row["status"] not in SIGNS:
         raise ValueError(f"unknown status {row['status']!r}")
-    place = None if span is None else (int(span[0]), int(span[1]))
+    if span is not None and not (
+        isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span)
+    ):
+        raise ValueError(f"the span {span!r:.80}, expected two whole numbers")
+    place = None if span is None else (span[0], span[1])
     return Verdict(str(row["claim"]), row["status"], str(row["evidence"]), str(row.get("kind", "")), place)
 
 

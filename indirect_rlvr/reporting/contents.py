@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import shapes
 from indirect_rlvr.data import proxy
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.evaluation.benchmark import PROXY
 from indirect_rlvr.evaluation.score import Prediction, read_predictions
-from indirect_rlvr.run import MANIFEST, read_json, read_jsonl
+from indirect_rlvr.run import MANIFEST, read_jsonl
 from indirect_rlvr.types import ProxyTask
 
 TRAININGS = ("sft", "grpo-zero", "grpo")
@@ -35,10 +36,8 @@ def read(run: Path) -> Contents:
     Raises DataError that names the file which is missing or broken.
     """
     require_evaluated(run)
-    results = read_json(run / "results.json")
-    require(results, run / "results.json", "rows", "targets", "chance", "answer_key", "transfer")
-    manifest = read_json(run / MANIFEST)
-    require(manifest, run / MANIFEST, "stages")
+    results = shapes.read(run / "results.json", shapes.Results)
+    manifest = shapes.read(run / MANIFEST, shapes.Manifest)
     predictions = {
         row["model"]: _by_id(run / "evaluation" / row["model"] / f"{PROXY}.jsonl") for row in results["rows"]
     }
@@ -48,8 +47,8 @@ def read(run: Path) -> Contents:
         folder=run,
         manifest=manifest,
         results=results,
-        audit=read_json(run / "audit.json"),
-        logs={stage: read_jsonl(path) for stage, path in logs.items() if path.exists()},
+        audit=shapes.read(run / "audit.json", shapes.Audit),
+        logs={stage: _log(path) for stage, path in logs.items() if path.exists()},
         tasks=[task for task in proxy.read(run / "tasks.jsonl") if task.id in asked],
         predictions=predictions,
     )
@@ -60,17 +59,18 @@ def require_evaluated(run: Path) -> None:
     if not (run / MANIFEST).is_file():
         raise DataError(f"`{run}` holds no run: there is no {MANIFEST}; name the folder that `rlvr run` wrote")
     if not (run / "results.json").is_file():
-        done = ", ".join(read_json(run / MANIFEST).get("stages", {})) or "none"
+        done = ", ".join(shapes.read(run / MANIFEST, shapes.Manifest)["stages"]) or "none"
         raise DataError(
             f"the run in `{run}` is not evaluated yet; its finished stages: {done}; give its `rlvr run` command again"
         )
 
 
-def require(value: Any, path: Path, *keys: str) -> None:
-    """Raises DataError where a JSON file is no object or lacks a key."""
-    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
-    if missing:
-        raise DataError(f"`{path}` lacks `{missing[0]}`; run the stage that writes it again")
+def _log(path: Path) -> list[Mapping[str, Any]]:
+    rows = read_jsonl(path)
+    odd = [number for number, row in enumerate(rows, 1) if not isinstance(row, dict)]
+    if odd:
+        raise DataError(f"`{path}` line {odd[0]} is no object; run the stage again")
+    return rows
 
 
 def _by_id(path: Path) -> dict[str, Prediction]:

@@ -1,7 +1,6 @@
 """Learning curves from the training logs: SFT, then the two GRPO trainings drawn together."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from indirect_rlvr.reporting.blocks import model_style, paragraph, section
@@ -18,6 +17,10 @@ GRPO_CURVES = (
     ("completions/mean_length", "Completion length, tokens"),
     ("entropy", "Entropy, nats per token"),
 )
+
+
+FARTHEST = 1e150
+"""Values further from 0 than this are not drawn; squares of them are still numbers."""
 
 
 def curves_section(contents: Contents) -> Html:
@@ -60,12 +63,12 @@ def _chart(title: str, series: Sequence[Series]) -> Html | None:
 
 
 def _points(log: Log, curve: str) -> list[tuple[float, float]]:
-    """The finite values of one curve; the trainer writes null where a value was not a number."""
+    """The values of one curve that can be drawn; the trainer writes null where a value was not a number."""
     rows = [(row.get("step"), row.get(curve)) for row in log]
     return [
         (float(x), float(y))
         for x, y in rows
-        if isinstance(x, (int, float)) and isinstance(y, (int, float)) and isfinite(x) and isfinite(y)
+        if isinstance(x, (int, float)) and isinstance(y, (int, float)) and abs(x) <= FARTHEST and abs(y) <= FARTHEST
     ]
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indirect_rlvr.reporting.contents import require, require_evaluated
+from indirect_rlvr import shapes
+from indirect_rlvr.reporting.contents import require_evaluated
 from indirect_rlvr.reporting.wording import interval, percent
-from indirect_rlvr.run import MANIFEST, read_json
+from indirect_rlvr.run import MANIFEST
 
 
 def summary(run: Path) -> dict[str, Any]:
@@ -15,10 +16,8 @@ def summary(run: Path) -> dict[str, Any]:
     Raises DataError that names the file which is missing or broken.
     """
     require_evaluated(run)
-    results = read_json(run / "results.json")
-    require(results, run / "results.json", "rows", "targets")
-    manifest = read_json(run / MANIFEST)
-    require(manifest, run / MANIFEST, "stages")
+    results = shapes.read(run / "results.json", shapes.Results)
+    manifest = shapes.read(run / MANIFEST, shapes.Manifest)
     return {**results, "seconds": {name: stage["seconds"] for name, stage in manifest["stages"].items()}}
 
 

@@ -16,15 +16,18 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from indirect_rlvr import shapes
 from indirect_rlvr.config import Model
 from indirect_rlvr.errors import ConfigError, DataError, RunError
-from indirect_rlvr.run import disk_errors, plain, read_json, write_json
+from indirect_rlvr.run import disk_errors, plain, write_json
 from indirect_rlvr.stopping import Stop
 from indirect_rlvr.training import models
 
 MARK, IDENTITY = "complete.json", "identity.json"
 PICKLED = "training_args.bin"
 """What Trainer pickles and nobody reads."""
+TRACKED = "runs"
+"""Where TensorBoard's files are; it passes over what a resumed training writes a second time."""
 SOFT = ("packages", "processes")
 """Changes after which a training goes on from its checkpoint, though no longer to the same bytes."""
 
@@ -114,9 +117,9 @@ def newest(folder: Path) -> Checkpoint | None:
     """The last whole checkpoint in `folder`; torn ones, and those whose files are missing or cut, are passed over."""
     for step, path in sorted(_steps(folder), reverse=True):
         try:
-            mark = read_json(path / MARK)
+            mark = shapes.read(path / MARK, shapes.Mark)
             whole = all((path / name).stat().st_size == size for name, size in mark["files"].items())
-        except (DataError, OSError, KeyError, TypeError, AttributeError):
+        except (DataError, OSError, ValueError):  # a name of a file may hold anything
             continue
         if whole:
             return Checkpoint(path, step, mark["weights_sha256"], mark["lengths"], mark["extra"])
@@ -150,17 +153,25 @@ class FromCheckpoint:
 
 
 class Keeper(TrainerCallback):
-    """Marks each checkpoint that Trainer has written, removes those before the last `keep`, and ends the training with
-    a checkpoint at the next boundary once `stop` was asked for. A boundary is every `cycle`-th step."""
+    """Marks each checkpoint that Trainer has written, removes those before the last `keep` except the newest one of a
+    step up to `sound`, and ends the training with a checkpoint at the next boundary once `stop` was asked for. A
+    boundary is every `cycle`-th step."""
 
     def __init__(
-        self, folder: Path, keep: int, cycle: int, stop: Stop, extra: Callable[[], Mapping[str, object]]
+        self,
+        folder: Path,
+        keep: int,
+        cycle: int,
+        stop: Stop,
+        extra: Callable[[], Mapping[str, object]],
+        sound: Callable[[], int],
     ) -> None:
         self._folder = folder
         self._keep = keep
         self._cycle = cycle
         self._stop = stop
         self._extra = extra
+        self._sound = sound
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -192,8 +203,20 @@ class Keeper(TrainerCallback):
             "extra": plain(self._extra()),
         }
         write_json(path / MARK, mark)
-        for _, old in sorted(_steps(self._folder))[: -self._keep]:
-            shutil.rmtree(old)
+        steps = sorted(_steps(self._folder))
+        last_sound = max((step for step, _ in steps if step <= self._sound()), default=None)
+        for step, old in steps[: -self._keep]:
+            if step != last_sound:
+                shutil.rmtree(old)
+
+
+def forget_after(folder: Path, step: int) -> int | None:
+    """Remove the checkpoints from after `step`; returns the step of the newest whole one that is left."""
+    for later, path in _steps(folder):
+        if later > step:
+            shutil.rmtree(path)
+    found = newest(folder)
+    return found.step if found else None
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:
@@ -205,7 +228,7 @@ def _reconcile(beside: Path, resume: Resume) -> None:
     """Forget an attempt that nobody can go on with, or that may not be gone on with as things are now."""
     if not newest(beside):
         return
-    before, now = read_json(beside / IDENTITY), resume.identity
+    before, now = shapes.read(beside / IDENTITY, shapes.Identity), resume.identity
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     hard = [name for name in changed if name not in SOFT]
     if changed and not resume.accept_changes:
@@ -220,12 +243,14 @@ def _reconcile(beside: Path, resume: Resume) -> None:
 
 def _cut(folder: Path, start: Checkpoint | None) -> None:
     """Bring the stage's files back to what they were at the checkpoint: what is later was not finished."""
-    kept = {} if start is None else {start.folder.name: None, **start.lengths}
+    kept = {} if start is None else start.lengths
+    folders = {path for step, path in _steps(folder) if start is not None and step <= start.step}
+    folders |= {folder / TRACKED} if start is not None else set()
     for path in folder.iterdir():
         if path.name in kept and path.is_file():
             with path.open("ab") as stream:
                 stream.truncate(kept[path.name])
-        elif path.is_dir() and (start is None or path != start.folder):
+        elif path.is_dir() and path not in folders:
             shutil.rmtree(path)
         elif path.is_file():
             path.unlink()

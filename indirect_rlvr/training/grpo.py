@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from indirect_rlvr.config import Grpo, Model
+from indirect_rlvr.config import Grpo, Health, Model
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.composite import Composite
@@ -26,7 +26,7 @@ from indirect_rlvr.training import images, models, options, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
-from indirect_rlvr.training.health import Watch
+from indirect_rlvr.training.health import HEALTHY, Watch
 from indirect_rlvr.training.recording import RecordingTrainer
 from indirect_rlvr.types import ProxyTask
 
@@ -47,6 +47,7 @@ def train(
     out: Path,
     seed: int,
     resume: Resume = ALONE,
+    health: Health = HEALTHY,
 ) -> dict[str, Any]:
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
@@ -74,11 +75,12 @@ def train(
         walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
         rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
-        watch = Watch(out.name, settings.steps, folder / "log.jsonl")
+        watch = Watch(out.name, settings.steps, folder / "log.jsonl", health)
         trainer = _trainer(policy, processor, rewards, config, settings, walked, watch)
-        trainer.add_callback(Keeper(folder, settings.keep_checkpoints, settings.cycle, stop, trainer.progress))
+        keep = settings.keep_checkpoints
+        trainer.add_callback(Keeper(folder, keep, settings.cycle, stop, trainer.progress, watch.sound))
         with watch, (folder / "rollouts.jsonl").open("a", encoding="utf-8") as stream:
-            trainer.record_to(stream)
+            trainer.record_to(stream, settings.rollouts_every, settings.cycle)
             trainer.refill_from(dataset, walked, settings)
             trainer.go_on_from(going.extra)
             trainer.train(resume_from_checkpoint=going.resume)
@@ -142,8 +144,8 @@ def _made(
     settings: Grpo,
     store: patches.PatchStore,
 ) -> dict[str, Any]:
-    earned = [line["reward"] for line in watch.lines if "reward" in line]
-    ends = {"reward_first": earned[0], "reward_last": earned[-1], "weights_sha256": models.weights_digest(policy.model)}
+    ends = {"reward_first": watch.first["reward"], "reward_last": watch.last["reward"]}
+    ends["weights_sha256"] = models.weights_digest(policy.model)
     used: dict[str, Any] = {"tasks": len(chosen.tasks), "left_out": chosen.left_out, "refilled": trainer.refilled}
     if settings.curriculum.answers:
         used["answers_sha256"] = file_digest(Path(settings.curriculum.answers))

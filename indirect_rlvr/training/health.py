@@ -1,56 +1,59 @@
-"""Watch a training run: log each step, draw the bar, stop what cannot recover, warn of what learns nothing."""
+"""Watch a training run: log each step, show how far it is, stop or warn where `[health]` says that it is ill."""
 
 import json
 import logging
 import math
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+import torch
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from indirect_rlvr.config import Health
 from indirect_rlvr.errors import RunError
+from indirect_rlvr.progress import Progress, facts
 from indirect_rlvr.run import read_jsonl
+from indirect_rlvr.training.checkpoints import forget_after
+from indirect_rlvr.training.faults import RATE, VITAL, Line, Rule, Streaks
 
-VITAL = ("loss", "grad_norm", "reward")
-"""Metrics that must be finite at every step that has them."""
-IDLE_STEPS = 10
-"""Steps in a row without a gradient, or without a group whose rewards differ, before a warning."""
-SHOWN = ("loss", "reward", "completions/mean_length")
-MISMATCH = "sampling/sampling_logp_difference/mean"
-"""Mean difference of a sampled token's log-probability between sampler and trainer, where two engines compute it."""
-MISMATCH_LIMIT = 0.02
-"""Nats. Between vLLM and transformers in bfloat16 0.002 to 0.006 was measured; with image tokens expanded twice 0.11 to
-0.16, with image embeddings of the weights before 0.09 to 0.10."""
+HEALTHY = Health()
+"""What a training is held to where nothing else is said."""
+BEFORE = 3
+"""Steps before a fault that its message shows."""
 
 logger = logging.getLogger(__name__)
 
 
 class Watch(TrainerCallback):
-    """Inside its `with` block, one line of `log` for each optimizer step, behind those of an earlier attempt; `lines`
-    holds the same.
+    """Inside its `with` block, one line of `log` for each optimizer step, behind those of an earlier attempt; `first`
+    and `last` are the first and the last value of each metric.
 
-    Raises RunError out of the training loop where loss, gradient or reward is not finite, or where the sampler follows
-    another policy than the one being trained.
+    Raises RunError out of the training loop at a fault that `health.stop` names; checkpoints from before it stay, those
+    from after it go. Any other fault is a warning each time it begins.
     """
 
-    def __init__(self, label: str, steps: int, log: Path) -> None:
-        self.lines: list[dict[str, Any]] = []
+    def __init__(self, label: str, steps: int, log: Path, health: Health) -> None:
+        self.first: dict[str, Any] = {}
+        self.last: dict[str, Any] = {}
         self._label = label
         self._steps = steps
         self._log = log
-        self._idle = 0
+        self._health = health
 
     def __enter__(self) -> "Watch":
-        self.lines = read_jsonl(self._log) if self._log.exists() else []
+        self._streaks = Streaks(self._health)
+        self._recent: deque[dict[str, Any]] = deque(maxlen=BEFORE + 1)
+        for line in read_jsonl(self._log) if self._log.exists() else []:
+            self._take(line)
         self._stream = self._log.open("a", encoding="utf-8")
-        self._bar = tqdm(total=self._steps, initial=len(self.lines), desc=self._label, unit="step", dynamic_ncols=True)
-        for line in self.lines[-IDLE_STEPS:]:
-            self._count_idle(line)
+        self._progress = Progress(self._label, "step", self._steps, done=self.last.get("step", 0))
+        self._since = time.monotonic()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.close()
+        self._progress.close()
         self._stream.close()
 
     def on_log(
@@ -59,51 +62,63 @@ class Watch(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, Any] | None = None,
+        model: PreTrainedModel | None = None,
         **kwargs: object,
     ) -> None:
+        state.log_history.clear()  # log.jsonl has it; Trainer would keep it in memory and in every checkpoint
         if logs is None or "loss" not in logs:
             return  # the summary at the end of training
+        now = time.monotonic()
         line = {"step": state.global_step} | {key: _number(value) for key, value in logs.items()}
-        self.lines.append(line)
+        line.setdefault("step_time", round(now - self._since, 3))
+        self._since = now
         self._stream.write(json.dumps(line, allow_nan=False) + "\n")
         self._stream.flush()
-        self._bar.update(state.global_step - self._bar.n)
-        self._bar.set_postfix({key.split("/")[-1]: line[key] for key in SHOWN if key in line})
-        self._require_finite(line)
-        self._require_match(line)
-        self._warn_when_idle(line)
+        self._progress.reach(state.global_step, facts(line))
+        for rule in self._take(line):
+            self._judge(rule, line)
+        if "not_finite" in self._health.stop and model is not None and not _finite(model):
+            self._stop("a weight is not finite", line["step"] - 1, RATE)
 
-    def _require_finite(self, line: dict[str, Any]) -> None:
-        for key in VITAL:
-            if key in line and line[key] is None:
-                raise RunError(
-                    f"{self._label}: `{key}` is not finite at step {line['step']}; nothing was saved. Lower the "
-                    f"learning rate or raise the batch; the steps before: {_tail(self.lines[:-1])}"
-                )
+    def sound(self) -> int:
+        """The last step whose checkpoint is from before any fault that stops a training began to show."""
+        return self._streaks.sound()
 
-    def _require_match(self, line: dict[str, Any]) -> None:
-        if MISMATCH not in line:
-            return
-        if line[MISMATCH] is None or line[MISMATCH] > MISMATCH_LIMIT:
-            raise RunError(
-                f"{self._label}: at step {line['step']} sampler and trainer differ by {line[MISMATCH]} nats a token, "
-                f"more than {MISMATCH_LIMIT}; nothing was saved. The sampler has other weights, prompts or images; set "
-                "grpo.trl.use_vllm = false"
-            )
+    def _take(self, line: dict[str, Any]) -> list[Rule]:
+        self.first = line | self.first
+        self.last |= line
+        self._recent.append(line)
+        return self._streaks.count(line)
 
-    def _warn_when_idle(self, line: dict[str, Any]) -> None:
-        self._count_idle(line)
-        if self._idle == IDLE_STEPS:
-            logger.warning(
-                "%s: no gradient in steps %d to %d: every group's rewards were equal, or every weight is frozen",
-                self._label,
-                line["step"] - IDLE_STEPS + 1,
-                line["step"],
-            )
+    def _judge(self, rule: Rule, line: Line) -> None:
+        words = rule.words(line, self._health)
+        if rule.name in self._health.stop:
+            self._stop(words, self.sound(), rule.remedy, rule)
+        first, last = self._streaks.began(rule.name), line["step"]
+        steps = f"step {last}" if first == last else f"steps {first} to {last}"
+        logger.warning("%s: %s: %s; %s", self._label, steps, words, rule.remedy)
 
-    def _count_idle(self, line: dict[str, Any]) -> None:
-        idle = line.get("grad_norm") == 0.0 or line.get("frac_reward_zero_std") == 1.0
-        self._idle = self._idle + 1 if idle else 0
+    def _stop(self, words: str, sound: int, remedy: str, rule: Rule | None = None) -> None:
+        """Raise RunError; the newest checkpoint is then from before the fault."""
+        kept, step = forget_after(self._log.parent, sound), self.last["step"]
+        here = (
+            f"the checkpoint of step {kept}, from before that, is kept in `{self._log.parent}`"
+            if kept
+            else "no checkpoint is from before that"
+        )
+        go_on = f"from step {kept}" if kept else "at the beginning"
+        without = rule.name if rule else "not_finite"
+        raise RunError(
+            f"{self._label}: {words} at step {step}; {here}. To start this training anew, {remedy}, and give "
+            f"--accept-changes; to go on {go_on} as it is, leave `{without}` out of `health.stop`. "
+            f"The steps before: {_tail([*self._recent][:-1])}"
+        )
+
+
+def _finite(model: PreTrainedModel) -> bool:
+    """Whether every trained weight is a finite number; one look at the device."""
+    ends = [end for p in model.parameters() if p.requires_grad and p.numel() for end in torch.aminmax(p.detach())]
+    return not ends or bool(torch.stack([end.float() for end in ends]).isfinite().all())
 
 
 def _number(value: Any) -> Any:
@@ -114,5 +129,5 @@ def _number(value: Any) -> Any:
 
 
 def _tail(lines: list[dict[str, Any]]) -> str:
-    shown = [{key: line.get(key) for key in ("step", *VITAL) if key in line} for line in lines[-3:]]
-    return json.dumps(shown) if shown else "none"
+    found = [{key: line.get(key) for key in ("step", *VITAL) if key in line} for line in lines]
+    return json.dumps(found) if found else "none"

@@ -65,13 +65,18 @@ def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | No
             f"`{place}` holds no model: there is no config.json; run the stage that makes it, or mend the path"
         )
     try:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         is_vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         processor = _processor(str(processor_of or place), config.model_type, is_vision)
         auto = AutoModelForImageTextToText if is_vision else AutoModelForCausalLM
-        loaded: Any = auto.from_pretrained(place, dtype=DTYPES[dtype], output_loading_info=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(f"cannot load a model from `{place}`: {error}") from error
+        loaded: Any = auto.from_pretrained(
+            place, dtype=DTYPES[dtype], output_loading_info=True, trust_remote_code=False, use_safetensors=True
+        )
+    except Exception as error:  # their readers raise anything on files that are torn or made to look like others
+        said = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise RunError(
+            f"cannot load a model from `{place}`: {said:.1000}; make the folder again, or mend it"
+        ) from error
     model, info = loaded
     _require_every_weight(place, info)
     policy = Policy(model.eval(), processor, place, is_vision)
@@ -83,11 +88,11 @@ def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | No
 
 def _processor(place: str, family: str, is_vision: bool) -> ProcessorMixin | PreTrainedTokenizerBase:
     if not is_vision:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         return tokenizer
     if family in VIDEO_PROCESSOR_FAMILIES and not is_torchvision_available():
         return load_processor(Path(place))
-    processor: ProcessorMixin = AutoProcessor.from_pretrained(place)
+    processor: ProcessorMixin = AutoProcessor.from_pretrained(place, trust_remote_code=False)
     return processor
 
 

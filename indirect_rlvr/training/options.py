@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
 
 from indirect_rlvr.config import Model, Recipe
@@ -62,7 +64,8 @@ MICRO_BATCH = 64
 def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[str, Any]) -> C:
     """`kind` from `table` (the recipe's `[section.trl]`) and our own values.
 
-    Raises ConfigError for a key in `OURS`, an unknown key (with near matches) and a value TRL refuses.
+    Raises ConfigError for a key in `OURS`, an unknown key (with near matches), a tracker that is not installed and a
+    value TRL refuses.
     """
     _require_known(kind, section, table)
     try:
@@ -89,6 +92,22 @@ def _require_known(kind: type[SFTConfig | GRPOConfig], section: str, table: Mapp
         if key not in known:
             near = ", ".join(get_close_matches(key, known, n=5, cutoff=0.5)) or "none; see the documentation of TRL"
             raise ConfigError(f"`{section}.trl.{key}` is no option of trl.{kind.__name__}; near matches: {near}")
+    _require_reporters(section, table.get("report_to", "none"))
+
+
+def _require_reporters(section: str, wanted: object) -> None:
+    """Raise ConfigError for a tracker in `report_to` that is unknown or not installed."""
+    for name in [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else [repr(wanted)]:
+        if name in ("none", "all"):
+            continue
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise ConfigError(f"`{section}.trl.report_to` names {name!r}; known trackers: {known}")
+        if name not in get_available_reporting_integrations():
+            raise ConfigError(
+                f"`{section}.trl.report_to` is `{name}`, which is not installed; pip install {name}, or leave the key "
+                "out: log.jsonl has every metric anyway"
+            )
 
 
 def common(folder: Path, steps: int, save_steps: int, seed: int, model: Model) -> dict[str, Any]:

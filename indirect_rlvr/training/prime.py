@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from indirect_rlvr import manifest
 from indirect_rlvr.config import Prime, Tiny
+from indirect_rlvr.progress import Progress
 from indirect_rlvr.run import file_digest
 from indirect_rlvr.training.tiny import END, ImageOnlyProcessor, build_tiny, save_tiny
 from indirect_rlvr.types import Primer, PrimerExample
@@ -40,15 +40,16 @@ def prime(tiny: Tiny, settings: Prime, primer: Primer, folder: Path, stop: int |
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
     losses: list[float] = []
     model.train()
-    for step in (bar := tqdm(range(stop or settings.steps), desc="prime", unit="step")):
-        start = step * settings.batch
-        examples = [primer.example(settings.seed, index) for index in range(start, start + settings.batch)]
-        losses.append(train_step(model, processor, examples))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    with Progress("prime", "step", stop or settings.steps) as progress:
+        for step in range(stop or settings.steps):
+            start = step * settings.batch
+            examples = [primer.example(settings.seed, index) for index in range(start, start + settings.batch)]
+            losses.append(train_step(model, processor, examples))
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            progress.advance(facts={"loss": losses[-1]})
     save_tiny(model, processor, folder)
     return {
         "parameters": model.num_parameters(),

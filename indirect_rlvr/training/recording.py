@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import torch
 from datasets import Dataset
 from trl.data_utils import prepare_multimodal_messages
+from trl.trainer.utils import RepeatSampler
 
 from indirect_rlvr.config import Grpo
 from indirect_rlvr.training.checkpoints import FromCheckpoint
@@ -31,6 +32,21 @@ class Sampled:
     terms: list[float]
 
 
+class PassSampler(RepeatSampler):
+    """TRL's order of the tasks, which is also right for a training that goes on in a later pass over them.
+
+    TRL's own generator would begin there with the order of the first pass. Trainer and accelerate call `set_epoch`
+    before each pass.
+    """
+
+    def set_epoch(self, number: int) -> None:
+        """Be where a training is that has made `number` passes."""
+        if self.shuffle and self.seed is not None:
+            self.generator.manual_seed(self.seed)
+            for _ in range(number):
+                torch.randperm(self.num_samples, generator=self.generator)
+
+
 class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     """TRL's trainer, which writes every rollout down with what it earned and, if told so, samples other tasks in the
     place of those whose rewards are equal.
@@ -44,9 +60,10 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     _refill: Refill | None = None
     _kept: list[Sampled] | None = None
 
-    def record_to(self, stream: TextIO) -> None:
-        """Where rollouts go, one JSON object a line; `advantage` is null for one that was thrown away."""
-        self._rollout_stream = stream
+    def record_to(self, stream: TextIO, every: int, cycle: int) -> None:
+        """Where rollouts go, one JSON object a line, those of every `every`-th generation, a generation serving `cycle`
+        steps; `advantage` is null for one that was thrown away."""
+        self._rollout_stream, self._every, self._cycle = stream, every, cycle
 
     def refill_from(self, tasks: Dataset, walked: Dataset, settings: Grpo) -> None:
         """Take replacements from `tasks`, at most `settings.curriculum.refill` of them a generation; 0 leaves it be.
@@ -70,6 +87,11 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
         self.recorded, self.refilled = progress.get("recorded", 0), progress.get("refilled", 0)
         if self._refill and "had" in progress:
             self._refill.go_on_from(progress["had"])
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> PassSampler:
+        theirs: Any = super()._get_train_sampler(dataset)
+        names = ("data_source", "mini_repeat_count", "batch_size", "repeat_count", "shuffle", "seed")
+        return PassSampler(**{name: getattr(theirs, name) for name in names})
 
     def _calculate_rewards(
         self,
@@ -158,6 +180,9 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
         return math.fsum(applicable) if applicable else math.nan
 
     def _record(self, row: dict[str, Any], sample: Sampled, advantage: float | None) -> None:
+        self.recorded += 1
+        if self.state.global_step // self._cycle % self._every:
+            return
         line = {
             "step": self.state.global_step + 1,
             "task_id": row["task_id"],
@@ -170,7 +195,6 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
             "advantage": advantage,
         }
         self._rollout_stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
-        self.recorded += 1
 
 
 def _number(value: float) -> float | None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 from transformers import GenerationConfig
 
 from indirect_rlvr.training.dataset import Messages, as_text
@@ -31,10 +30,10 @@ def generate(
     """
     completions: dict[int, Completion] = {}
     limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch": batch}
-    with tqdm(total=len(prompts), desc=label, unit="prompt", dynamic_ncols=True) as bar:
+    with Progress(label, "prompt", len(prompts)) as progress:
         for index, completion, _ in stream(policy, prompts, **limits, temperature=temperature, seed=seed):
             completions[index] = completion
-            bar.update()
+            progress.advance()
     return [completions[index] for index in range(len(prompts))]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from indirect_rlvr.config import Model, Sft
+from indirect_rlvr.config import Health, Model, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.stopping import deferred
 from indirect_rlvr.training import models, options
 from indirect_rlvr.training.checkpoints import ALONE, FromCheckpoint, Keeper, Resume, attempt
 from indirect_rlvr.training.dataset import sft_dataset
-from indirect_rlvr.training.health import Watch
+from indirect_rlvr.training.health import HEALTHY, Watch
 from indirect_rlvr.types import ProxyTask
 
 
@@ -40,6 +40,7 @@ def train(
     out: Path,
     seed: int,
     resume: Resume = ALONE,
+    health: Health = HEALTHY,
 ) -> dict[str, Any]:
     """Fine-tune the model in `base` on `traces` into `out`: a model folder with `log.jsonl`.
 
@@ -54,7 +55,7 @@ def train(
         config = options.build(SFTConfig, "sft", settings.trl, own | {"max_length": None, "completion_only_loss": True})
         dataset = sft_dataset(traces, tasks, domain, records_folder)
         policy = going.policy(base, model_settings)
-        watch = Watch("sft", settings.steps, folder / "log.jsonl")
+        watch = Watch("sft", settings.steps, folder / "log.jsonl", health)
         trainer = ResumableTrainer(
             model=policy.model,
             args=config,
@@ -63,7 +64,7 @@ def train(
             callbacks=[watch],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Keeper(folder, settings.keep_checkpoints, 1, stop, trainer.progress))
+        trainer.add_callback(Keeper(folder, settings.keep_checkpoints, 1, stop, trainer.progress, watch.sound))
         trainer.go_on_from(going.extra)
         with watch:
             trainer.train(resume_from_checkpoint=going.resume)
@@ -72,7 +73,7 @@ def train(
     return {
         "steps": settings.steps,
         "traces": len(traces),
-        "loss_first": watch.lines[0]["loss"],
-        "loss_last": watch.lines[-1]["loss"],
+        "loss_first": watch.first["loss"],
+        "loss_last": watch.last["loss"],
         "weights_sha256": models.weights_digest(policy.model),
     }

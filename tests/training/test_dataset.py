@@ -22,7 +22,7 @@ def test_a_control_token_in_a_record_is_refused() -> None:
 
 @pytest.mark.parametrize("content", ["../secret.png", "/etc/passwd"])
 def test_an_image_outside_the_records_folder_is_refused(content: str, records_folder: Path) -> None:
-    with pytest.raises(DataError, match="lies outside the records folder"):
+    with pytest.raises(DataError, match="is not a relative path inside the records folder"):
         dataset.images(Prompt((View("chip", "image", content),)), records_folder)
 
 

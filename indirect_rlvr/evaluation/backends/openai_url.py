@@ -101,7 +101,7 @@ async def _answers(asking: _Asking, wanted: Sequence[int]) -> AsyncIterator[tupl
     running: dict[asyncio.Task[Answer], int] = {}
     failure: BaseException | None = None
     pool = httpx.Limits(max_connections=asking.server.concurrency)
-    async with httpx.AsyncClient(headers=headers, timeout=None, limits=pool) as client:  # _answer has the timeout
+    async with httpx.AsyncClient(headers=headers, timeout=None, limits=pool) as client:  # noqa: S113 (_answer has it)
         while True:
             while failure is None and len(running) < asking.server.concurrency and (at := next(left, None)) is not None:
                 running[asyncio.create_task(_answer(client, asking, at))] = at
