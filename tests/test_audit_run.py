@@ -147,5 +147,6 @@ def test_a_run_without_a_manifest_is_a_folder_of_tasks(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     report = audit_path(folder, None, None, False, quiet)
     assert "medoid" not in {probe["name"] for probe in report["probes"]}
-    write_json(folder / "manifest.json", {"recipe": {"tasks": {"audit_alpha": 0.01}}})
+    known = {"domain": "toy", "recipe_name": "default", "stages": {}}
+    write_json(folder / "manifest.json", {**known, "recipe": {"tasks": {"audit_alpha": 0.01}}})
     assert audit_path(folder, None, None, False, quiet)["alpha"] == 0.01

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from transformers import GenerationConfig
 
+from indirect_rlvr.progress import Progress
 from indirect_rlvr.training.dataset import Messages, as_text
 from indirect_rlvr.training.models import Policy, end_token_ids, suppressed_token_ids
 from indirect_rlvr.types import Completion

@@ -17,6 +17,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from trl import GRPOConfig, GRPOTrainer
 
 from indirect_rlvr.config import Tiny
+from indirect_rlvr.data.records import open_image
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.training import dataset, generation, images, models, patches
@@ -91,7 +92,7 @@ def test_pixels_come_upright_as_colours_and_again_after_they_were_let_go(tmp_pat
     Image.effect_noise((40, 20), 90).save(tmp_path / "turned.png", exif=exif)
     known = images.KnownImage(str(tmp_path / "turned.png"))
     assert (known.mode, known.size) == ("RGB", (20, 40))
-    expected = np.asarray(dataset._decoded(tmp_path / "turned.png"))
+    expected = np.asarray(open_image(tmp_path, "turned.png"))
     assert np.array_equal(np.asarray(known), expected)
     known.release()
     assert np.array_equal(np.asarray(known), expected)

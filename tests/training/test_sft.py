@@ -60,7 +60,7 @@ def test_a_wrong_trl_option_is_refused_before_anything_starts(
 
 
 def test_a_diverged_run_stops_and_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"sft: `(loss|grad_norm)` is not finite at step [2345]; nothing was saved"):
+    with pytest.raises(RunError, match=r"sft: `(loss|grad_norm)` is not finite at step [2345]; no checkpoint"):
         run(tmp_path / "sft", steps=5, trl={"learning_rate": 1e30, "max_grad_norm": 0.0})
     assert list(tmp_path.iterdir()) == []
 
@@ -75,7 +75,8 @@ def test_steps_without_a_gradient_are_warned_of(run: Run, tmp_path: Path, caplog
     with caplog.at_level(logging.WARNING, logger="indirect_rlvr"):
         run(tmp_path / "sft", steps=11)
     assert [record.getMessage() for record in caplog.records if record.name.startswith("indirect_rlvr")] == [
-        "sft: no gradient in steps 1 to 10: every group's rewards were equal, or every weight is frozen"
+        "sft: steps 1 to 10: no gradient: every group's rewards were equal, or every weight is frozen; choose tasks "
+        "or a reward on which the rollouts of a group differ (`grpo.curriculum`, docs/curriculum.md)"
     ]
 
 

@@ -13,9 +13,9 @@ from indirect_rlvr.types import Prompt, View
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        (View("chip", "image", "torn.png"), "cannot be decoded"),
-        (View("chip", "image", "missing.png"), "is not a readable"),
-        (View("chip", "image", "../out.png"), "outside"),
+        (View("chip", "image", "torn.png"), "does not decode"),
+        (View("chip", "image", "missing.png"), "is not a file in"),
+        (View("chip", "image", "../out.png"), "inside the records folder without"),
         ("<|image_pad|>", "control token"),
     ],
 )
