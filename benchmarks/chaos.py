@@ -23,7 +23,7 @@ from typing import Any
 from indirect_rlvr.run import read_jsonl, write_json
 
 SMALL = (
-    "records.patients=60", "tasks.train=40", "tasks.test=24", "scaffold.count=40", "sft.steps=8", "sft.batch=4",
+    "records.patients=60", "tasks.train=12", "tasks.test=24", "scaffold.count=12", "sft.steps=8", "sft.batch=4",
     "sft.save_steps=2", "grpo.steps=8", "grpo.save_steps=2", "grpo.prompts_per_step=2", "grpo.group_size=4",
     "grpo.max_completion_tokens=24", "evaluation.tasks=24", "evaluation.control_tasks=24", "evaluation.targets=20",
 )  # fmt: skip
