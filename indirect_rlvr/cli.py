@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from indirect_rlvr.commands import audit as audit_command
 from indirect_rlvr.commands import data as data_commands
 from indirect_rlvr.commands import difficulty as difficulty_command
+from indirect_rlvr.commands import prepare as prepare_command
 from indirect_rlvr.errors import ConfigError, RlvrError
 
 
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app, name="data")
+data_commands.app.command("prepare")(prepare_command.prepare)
 data_commands.app.command("difficulty")(difficulty_command.difficulty)
 
 

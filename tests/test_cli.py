@@ -21,6 +21,7 @@ COMMANDS = (
     "reward check",
     "audit",
     "data mine",
+    "data prepare",
     "data difficulty",
 )
 
