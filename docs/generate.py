@@ -64,6 +64,8 @@ def recipe() -> str:
     for pack in PACKS:
         settings = type(load_domain(pack, {}).settings)
         parts += [f"## `[records]` of domain `{pack}`", _sentence(settings), _table(settings)]
+        for section, model in _sections(settings, "records."):
+            parts += [f"## `[{section}]` of domain `{pack}`", _sentence(model), _table(model)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from indirect_rlvr.commands import audit, compare, data, difficulty, doctor, evaluation, export, status
+from indirect_rlvr.commands import audit, compare, data, difficulty, doctor, evaluation, export, prepare, status
 from indirect_rlvr.errors import ConfigError, RlvrError
 from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.stopping import Terminated
@@ -40,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+data.app.command("prepare")(prepare.prepare)
 data.app.command("difficulty")(difficulty.difficulty)
 
 

@@ -3,7 +3,7 @@
 An error inside a hook keeps its type and gets a note that names the hook, the domain and the item.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -107,6 +107,24 @@ class Domain:
         except Exception as error:
             error.add_note(f"in hook `{hook}` of domain `{self.name}`" + (f", at `{item}`" if item else ""))
             raise
+
+    def prepare(
+        self,
+        source: str,
+        root: Path,
+        out: Path,
+        limit: int,
+        options: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> str:
+        """Records made of a data set; raises DomainError where the domain prepares none."""
+        with self._blame("prepare"):
+            said = self._hook.prepare(source=source, root=root, out=out, limit=limit, options=options, say=say)
+        if said is None:
+            raise DomainError(
+                f"domain `{self.name}` does not implement the hook `prepare`, so it prepares no data sets"
+            )
+        return str(said)
 
     def load_records(self, folder: Path, seed: int) -> Iterator[Record]:
         """Every record of the world; image views are written into `folder`."""

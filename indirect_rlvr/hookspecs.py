@@ -2,10 +2,10 @@
 
 A pack implements them as plain functions marked `@hookimpl`; only `load_records` and `make_task` are required.
 Returning `None` means "I pass" and the core's own answer (`defaults.py`) is used; an empty list is an answer.
-Every hook gets `settings`: the `[records]` table of the recipe, validated by what `domain_settings` returned.
+Every hook of a run gets `settings`: the `[records]` table of the recipe, validated by what `domain_settings` returned.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -42,6 +42,21 @@ def domain_settings() -> type[BaseModel] | None:
     @hookimpl
     def domain_settings():
         return Settings
+    """
+
+
+@hookspec(firstresult=True)
+def prepare(
+    source: str, root: Path, out: Path, limit: int, options: Mapping[str, str], say: Callable[[str], None]
+) -> str | None:
+    """Before any run, `rlvr data prepare DOMAIN`: make records in `out` of a data set in `root` whose layout `source`
+    names, at most `limit` of them (0 is all); return what is said at the end. `options` are those of --set, as text.
+    It must resume after an interruption and leave nothing half-written that looks whole. It gets no `settings`.
+
+        @hookimpl
+        def prepare(source, root, out, limit, options, say):
+            rows = [row for row in csv.DictReader(open(root / "notes.csv")) if row["note"]]
+            return f"{write_jsonl(out / 'notes.jsonl', rows[: limit or None])} notes in {out}"
     """
 
 

@@ -12,6 +12,7 @@ from indirect_rlvr.config import Recipe
 COMMANDS = (
     "run", "report", "status", "doctor", "domains", "check", "rescore", "eval", "score", "benchmarks", "compare",
     "transfer-matrix", "export", "prime", "new", "reward check", "audit", "data mine", "data difficulty",
+    "data prepare",
 )  # fmt: skip
 
 

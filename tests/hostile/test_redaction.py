@@ -67,7 +67,7 @@ def test_a_long_text_is_redacted_in_linear_time() -> None:
 
 @pytest.fixture
 def prepared(tmp_path):
-    overrides = [f"grpo.trl.hub_token={TOKEN}", "model.path=https://me:pass@host.org/m", "sft.trl.run_name=kept"]
+    overrides = [f"grpo.trl.hub_token={TOKEN}", "sft.trl.run_name=https://me:pass@host.org/kept"]
     return engine.prepare("template", "default", overrides, tmp_path / "run")
 
 
@@ -83,8 +83,8 @@ def test_manifest_and_plan_hold_no_secret(prepared) -> None:
 
 def test_another_token_makes_no_stage_anew(prepared, tmp_path) -> None:
     run, _ = prepared
-    other, _ = engine.prepare("template", "default", ["grpo.trl.hub_token=other", "model.path=https://you@host.org/m",
-                              "sft.trl.run_name=kept"], tmp_path / "run")  # fmt: skip
+    overrides = ["grpo.trl.hub_token=other", "sft.trl.run_name=https://you@host.org/kept"]
+    other, _ = engine.prepare("template", "default", overrides, tmp_path / "run")
     assert [engine.parts(run, stage) for stage in engine.stages(run.recipe)] == [
         engine.parts(other, stage) for stage in engine.stages(other.recipe)
     ]

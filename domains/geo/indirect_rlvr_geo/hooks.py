@@ -1,6 +1,6 @@
 """The contents page of the geo pack: every hook in pipeline order, each a line that delegates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -9,18 +9,8 @@ from pydantic import BaseModel
 from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.rewards.facts import fact_precision
-from indirect_rlvr.types import (
-    Benchmark,
-    Neighbourhood,
-    Primer,
-    Prompt,
-    ProxyTask,
-    Question,
-    Record,
-    Term,
-    Verdict,
-)
-from indirect_rlvr_geo import facts, tasks
+from indirect_rlvr.types import Benchmark, Neighbourhood, Primer, Prompt, ProxyTask, Question, Record, Term, Verdict
+from indirect_rlvr_geo import facts, prepared, tasks
 from indirect_rlvr_geo import probes as oracle_probes
 from indirect_rlvr_geo import records as places
 from indirect_rlvr_geo.benchmarks import terrain as targets
@@ -29,32 +19,42 @@ from indirect_rlvr_geo.settings import Settings
 
 @hookimpl
 def domain_settings() -> type[BaseModel]:
-    """Where places lie and how far apart."""
+    """Where places lie and how far apart, or where prepared records are."""
     return Settings
+
+
+@hookimpl
+def prepare(
+    source: str, root: Path, out: Path, limit: int, options: Mapping[str, str], say: Callable[[str], None]
+) -> str:
+    """Published data sets of ground and overhead images, made into records."""
+    from indirect_rlvr_geo.prepare import command
+
+    return command.prepare(source, root, out, limit, options, say)
 
 
 @hookimpl
 def load_records(settings: Settings, folder: Path, seed: int) -> Iterable[Record]:
     """Real places with a ground and an overhead view."""
-    return places.load(settings, folder, seed)
+    return prepared.load(settings, folder) if settings.prepared else places.load(settings, folder, seed)
 
 
 @hookimpl
 def neighbourhood(settings: Settings) -> Neighbourhood:
     """Cells of a few kilometres, a minimum separation, a buffer between the splits."""
-    return tasks.neighbourhood(settings)
+    return prepared.neighbourhood(settings) if settings.prepared else tasks.neighbourhood(settings)
 
 
 @hookimpl
 def make_task(settings: Settings, query: Record, candidates: Sequence[Record]) -> Question:
     """Which overhead view shows the place of the ground view?"""
-    return tasks.question(query, candidates)
+    return prepared.question(query, candidates) if settings.prepared else tasks.question(query, candidates)
 
 
 @hookimpl
 def probes(settings: Settings) -> list[Probe]:
-    """The geometry oracle: how much the skyline alone decides."""
-    return oracle_probes.build()
+    """The geometry oracle: how much the skyline alone decides; of photos nobody knows the skyline."""
+    return [] if settings.prepared else oracle_probes.build()
 
 
 @hookimpl
@@ -64,9 +64,9 @@ def render(settings: Settings, task: ProxyTask) -> Prompt:
 
 
 @hookimpl
-def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str:
-    """Cues, evidence, knowledge, and a random letter."""
-    return tasks.scaffold(task, rng)
+def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str | None:
+    """Cues, evidence, knowledge, and a random letter; of photos nobody knows the evidence."""
+    return None if settings.prepared else tasks.scaffold(task, rng)
 
 
 @hookimpl
@@ -83,8 +83,8 @@ def rewards(settings: Settings) -> list[Term]:
 
 @hookimpl
 def benchmarks(settings: Settings, records: Sequence[Record], count: int, seed: int) -> list[Benchmark]:
-    """Four target tasks that training never saw."""
-    return targets.build(records, count, seed)
+    """Four target tasks on terrain that training never saw; those of photos are published benchmarks."""
+    return [] if settings.prepared else targets.build(records, count, seed)
 
 
 @hookimpl

@@ -56,7 +56,7 @@ def _banned(place: str) -> list[int]:
     """Every special token that does not end a completion."""
     from transformers import AutoTokenizer, GenerationConfig
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(place)
+    tokenizer: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     declared = GenerationConfig.from_pretrained(place).eos_token_id
     ends = {tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])}
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -82,13 +82,12 @@ def tables(folder: Path) -> dict[str, Path]:
     return found
 
 
-def places(city: str, path: Path) -> Iterator[Place]:
-    """The rows of a city's table, a place that comes again at the very same coordinates only once.
+def rows(city: str, path: Path) -> Iterator[Place]:
+    """Every row of a city's table, the same place in another month included.
 
     Raises DataError for a row that is no place of that city, above all where latitude stands before longitude.
     """
     centre = CITIES[city]
-    seen = set()
     for line, (name, longitude, latitude, _, satellite, panorama, *_) in table(path, 6):
         found = position(latitude, longitude)
         if found is None or _far(centre, found.latitude_deg, found.longitude_deg):
@@ -97,10 +96,25 @@ def places(city: str, path: Path) -> Iterator[Place]:
                 f"{FARTHEST_KM:g} km of {centre.name}; expected name, longitude, latitude, city, satellite, panorama "
                 "without a header"
             )
-        key = round(found.latitude_deg, 5), round(found.longitude_deg, 5)
+        yield Place(name, city, found.latitude_deg, found.longitude_deg, satellite, panorama)
+
+
+def places(city: str, path: Path) -> Iterator[Place]:
+    """The rows of a city's table, a place that comes again at the very same coordinates only once.
+
+    Raises DataError where `rows` does.
+    """
+    seen = set()
+    for place in rows(city, path):
+        key = spot(place.latitude_deg, place.longitude_deg)
         if key not in seen:
             seen.add(key)
-            yield Place(name, city, found.latitude_deg, found.longitude_deg, satellite, panorama)
+            yield place
+
+
+def spot(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
+    """Equal for positions that count as the very same place: degrees to the fifth decimal, about a metre."""
+    return round(latitude_deg, 5), round(longitude_deg, 5)
 
 
 def _far(centre: City, latitude_deg: float, longitude_deg: float) -> bool:

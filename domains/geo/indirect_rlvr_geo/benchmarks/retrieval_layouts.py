@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.geodesy import EARTH_RADIUS_KM
+from indirect_rlvr.types import Split
 from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, HALF_TILE_M, Place, places, tables
 from indirect_rlvr_geo.benchmarks.files import table
 
@@ -23,6 +24,8 @@ VIGOR_CITIES = {
     "same-area": ("Chicago", "NewYork", "SanFrancisco", "Seattle"),
     "cross-area": ("Chicago", "SanFrancisco"),
 }
+CVUSA_FILES: dict[Split, str] = {"train": "train", "test": "val"}
+CVACT_SETS: dict[Split, str] = {"train": "trainSet", "test": "valSet"}
 _VIGOR_FILES = {"same-area": "same_area_balanced_test.txt", "cross-area": "pano_label_balanced.txt"}
 
 
@@ -60,31 +63,60 @@ def cv_cities(folder: Path) -> Iterator[Pool]:
 
 
 def cvusa(folder: Path) -> Iterator[Pool]:
-    """The 8,884 test pairs: satellite and panorama in each line of splits/val-19zl.csv."""
-    pairs = [(cells[0], cells[1]) for _, cells in table(folder / "splits" / "val-19zl.csv", 2)]
+    """The 8,884 test pairs of `cvusa_pairs`."""
+    pairs = list(cvusa_pairs(folder, "test"))
     yield Pool([Query(ground, ground, (aerial,)) for aerial, ground in pairs], [aerial for aerial, _ in pairs])
 
 
+def cvusa_pairs(folder: Path, side: Split) -> Iterator[tuple[str, str]]:
+    """Satellite and panorama in each line of splits/train-19zl.csv or splits/val-19zl.csv."""
+    path = folder / "splits" / f"{CVUSA_FILES[side]}-19zl.csv"
+    yield from ((cells[0], cells[1]) for _, cells in table(path, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class CvactPair:
+    """One panorama of Canberra, by its identifier, with its tile, and where it is in UTM zone 55 south, in metres."""
+
+    name: str
+    panorama: str
+    tile: str
+    east_m: float
+    north_m: float
+
+
 def cvact(folder: Path) -> Iterator[Pool]:
-    """The 8,884 validation pairs: the identifiers that `valSet` of ACT_data.mat numbers, from 1.
+    """The 8,884 validation pairs."""
+    pairs = cvact_pairs(folder, "test")
+    queries = [Query(pair.panorama, pair.name, (pair.tile,)) for pair in pairs]
+    yield Pool(queries, list(dict.fromkeys(pair.tile for pair in pairs)))
+
+
+def cvact_pairs(folder: Path, side: Split) -> list[CvactPair]:
+    """The identifiers that `trainSet` or `valSet` of ACT_data.mat numbers, from 1.
 
     Raises DataError where the file is not of that form.
     """
-    path = folder / "ACT_data.mat"
+    path, chosen = folder / "ACT_data.mat", CVACT_SETS[side]
     try:
-        data = loadmat(path, variable_names=["panoIds", "valSet"])
-        numbers = np.asarray(data["valSet"][0][0][1], dtype=np.int64).ravel() - 1
+        data = loadmat(path, variable_names=["panoIds", "utm", chosen])
+        numbers = np.asarray(data[chosen][0][0][1], dtype=np.int64).ravel() - 1
         names = [str(np.asarray(name).item()).strip() for name in np.asarray(data["panoIds"]).ravel()]
-        chosen = [names[number] for number in numbers.tolist()]
+        metres = np.asarray(data["utm"], dtype=np.float64).reshape(len(names), 2).tolist()
         if len(numbers) and int(numbers.min()) < 0:
-            raise ValueError("valSet counts from 1")
+            raise ValueError(f"{chosen} counts from 1")
+        return [_cvact_pair(names[number], *metres[number]) for number in numbers.tolist()]
     except Exception as error:  # scipy raises anything on torn files
         raise DataError(
-            f"cannot read `{path}`: {type(error).__name__}: {error}; expected `panoIds` and `valSet` of version 5"
+            f"cannot read `{path}`: {type(error).__name__}: {error}; expected `panoIds`, `utm` and `{chosen}` of "
+            "version 5"
         ) from error
-    tiles = {name: f"ANU_data_small/satview_polish/{name}_satView_polish.jpg" for name in chosen}
-    queries = [Query(f"ANU_data_small/streetview/{name}_grdView.jpg", name, (tiles[name],)) for name in chosen]
-    yield Pool(queries, list(tiles.values()))
+
+
+def _cvact_pair(name: str, east_m: float, north_m: float) -> CvactPair:
+    folder = "ANU_data_small"
+    tile = f"{folder}/satview_polish/{name}_satView_polish.jpg"
+    return CvactPair(name, f"{folder}/streetview/{name}_grdView.jpg", tile, east_m, north_m)
 
 
 def vigor(folder: Path, area: str) -> Iterator[Pool]:
@@ -97,10 +129,16 @@ def vigor(folder: Path, area: str) -> Iterator[Pool]:
     for city in VIGOR_CITIES[area]:
         split = folder / "splits" / city
         gallery += [f"satellite/{city}/{cells[0]}" for _, cells in table(split / "satellite_list.txt", 1, " ")]
-        for _, cells in table(split / _VIGOR_FILES[area], 11, " "):
-            tiles = tuple(f"satellite/{city}/{cells[column]}" for column in (1, 4, 7, 10))
-            queries.append(Query(f"ground/{city}/{cells[0]}", tiles[0], tiles[:1], tiles[1:]))
+        for panorama, named in vigor_rows(split / _VIGOR_FILES[area]):
+            tiles = tuple(f"satellite/{city}/{tile}" for tile in named)
+            queries.append(Query(f"ground/{city}/{panorama}", tiles[0], tiles[:1], tiles[1:]))
     yield Pool(queries, gallery)
+
+
+def vigor_rows(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Panorama and its four tiles, the positive first, by the names of a label file."""
+    for _, cells in table(path, 11, " "):
+        yield cells[0], tuple(cells[column] for column in (1, 4, 7, 10))
 
 
 def university(folder: Path) -> Iterator[Pool]:
