@@ -71,9 +71,9 @@ def audit_path(
 
 
 def summary(report: dict[str, Any]) -> str:
-    """The audit as a few lines of text: each probe against chance, the entropy left, the controls."""
+    """The audit as a few lines of text: each probe against chance, the entropy left, the controls, the verdict."""
     if not report["probes"]:
-        return "no probe was run"
+        return f"no probe was run\n{audit.verdict(report)}"
     lines = [
         f"{probe['name']:24} {probe['accuracy']:6.1%}  {probe['low']:.1%} to {probe['high']:.1%}  chance "
         f"{probe['chance']:.1%}  p {probe['p']:.2g}  sees {probe['sees']}"
@@ -86,7 +86,7 @@ def summary(report: dict[str, Any]) -> str:
     ]
     for model, own in report["controls"].items():
         lines += [f"{model}, {name}: {found['accuracy']:.1%} of {found['n']}" for name, found in own.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, audit.verdict(report)])
 
 
 def _subject(path: Path, views: Path | None) -> Subject:

@@ -24,6 +24,9 @@ MANIFEST = "manifest.json"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 """Errors of the disk, not of ours: full, over a quota or limit, read-only, not permitted, a file for a folder."""
 
+MEND = "mend it, or write it again (what a stage of a run made: `rlvr run` with --from and that stage)"
+"""What to do about a file that cannot be read; it may be the user's own, so nobody is told to delete it."""
+
 
 def keyed_rng(seed: int, *key: object) -> Random:
     """A generator that depends on (seed, key) alone, so that any single item can be rebuilt alone."""
@@ -95,7 +98,7 @@ def read_json(path: Path) -> Any:
     try:
         return loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read `{path}` as JSON: {error}; delete it and run the stage again") from error
+        raise DataError(f"cannot read `{path}` as JSON: {error}; {MEND}") from error
 
 
 def read_jsonl(path: Path) -> list[Any]:
@@ -107,13 +110,13 @@ def read_jsonl(path: Path) -> list[Any]:
                 try:
                     rows.append(loads(line))
                 except ValueError as error:
-                    raise DataError(
-                        f"`{path}` line {number} is not JSON: {error}; delete the file and run its stage again"
-                    ) from error
+                    raise DataError(f"`{path}` line {number} is not JSON: {error}; {MEND}") from error
     except OSError as error:
-        raise DataError(f"cannot read `{path}`: {error.strerror}; run the stage that writes it first") from error
+        raise DataError(
+            f"cannot read `{path}`: {error.strerror}; run the stage that writes it first, or mend the path"
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"`{path}` is not UTF-8: {error}; delete the file and run its stage again") from error
+        raise DataError(f"`{path}` is not UTF-8: {error}; {MEND}") from error
     return rows
 
 

@@ -13,6 +13,8 @@ from indirect_rlvr import engine
 from indirect_rlvr.audit_run import audit_path, summary
 from indirect_rlvr.commands.audit import audit
 from indirect_rlvr.data import proxy
+from indirect_rlvr.data.audit import verdict
+from indirect_rlvr.data.panel import RAW_PIXELS
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.evaluation.controls import control_tasks
 from indirect_rlvr.run import write_json, write_jsonl
@@ -89,6 +91,21 @@ def test_an_override_is_said_and_put_on_record(folder: Path) -> None:
     assert len(said) == len(report["overridden"]) >= 1
     assert said[0].startswith("allowed: probe `wording` sees only text")
     assert json.loads((folder / "audit.json").read_text()) == report
+    assert summary(report).splitlines()[-1].startswith("allowed although: probe `wording` sees only text")
+
+
+def test_a_verdict_names_wins_that_are_accepted_and_pixels_within_their_margin() -> None:
+    probe = {"sees": "text", "accuracy": 0.9, "n": 100, "low": 0.8, "chance": 0.2, "p": 1e-9}
+    pixels = {**probe, "name": "colours", "sees": RAW_PIXELS, "accuracy": 0.24, "low": 0.22}
+    report = {
+        "alpha": 0.001, "problems": [], "k": [5], "splits": {}, "overridden": [], "accepted": ["words"],
+        "probes": [{**probe, "name": "words"}, pixels],
+    }  # fmt: skip
+    assert verdict(report) == (
+        "passed: nothing wins without the query, and nothing is illegal; words wins 90.0%, which the recipe accepts; "
+        "colours at 24.0% beats chance, within 5 points that raw pixels may"
+    )
+    assert verdict({**report, "accepted": []}).startswith("refused: probe `words` sees only text")
 
 
 def test_a_run_is_audited_with_its_domain_and_the_command_says_so(folder: Path) -> None:
@@ -96,6 +113,7 @@ def test_a_run_is_audited_with_its_domain_and_the_command_says_so(folder: Path) 
     assert result.exit_code == 0, result.output
     assert "the domain's nuisance" in result.stdout
     assert "nats" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("passed: nothing wins without the query")
     as_json = CliRunner().invoke(app, [str(folder), "--json"])
     assert json.loads(as_json.stdout) == json.loads((folder / "audit.json").read_text())
 
@@ -144,9 +162,9 @@ def save_answers(path: Path, tasks: Sequence[ProxyTask]) -> None:
 
 
 def test_a_run_without_a_manifest_is_a_folder_of_tasks(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").unlink()
     report = audit_path(folder, None, None, False, quiet)
     assert "medoid" not in {probe["name"] for probe in report["probes"]}
-    known = {"domain": "toy", "recipe_name": "default", "stages": {}}
-    write_json(folder / "manifest.json", {**known, "recipe": {"tasks": {"audit_alpha": 0.01}}})
+    write_json(folder / "manifest.json", {**manifest, "recipe": {"tasks": {"audit_alpha": 0.01}}})
     assert audit_path(folder, None, None, False, quiet)["alpha"] == 0.01

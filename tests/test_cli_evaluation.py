@@ -83,6 +83,26 @@ def test_a_server_without_its_url_is_refused(tmp_path: Path) -> None:
     assert "--backend openai-url needs --url" in result.stderr
 
 
+def test_a_model_that_cannot_be_loaded_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for model, said in (
+        (str(tmp_path / "empty"), "holds no model: there is no config.json"),
+        ("runs/geo/grop", "is no model folder"),
+        ("nomodel/nope", "is no folder here, and no hub id to be had"),
+    ):
+        result = rlvr("eval", "--domain", "template", "--model", model, "--out", str(tmp_path / "out"))
+        assert (result.exit_code, said in result.stderr) == (2, True), result.output
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_data_root_that_is_a_file_is_refused_and_one_that_is_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    wrong = rlvr("benchmarks", "--domain", "template", "--data-root", str(tmp_path / "file"))
+    assert (wrong.exit_code, "is no folder; give the one that holds" in wrong.stderr) == (2, True)
+    gone = rlvr("benchmarks", "--domain", "template", "--data-root", str(tmp_path / "gone"))
+    assert (gone.exit_code, gone.stderr.startswith(f"there is no folder `{tmp_path / 'gone'}`")) == (0, True)
+
+
 def test_an_unknown_benchmark_or_one_without_its_run_cannot_be_scored(tmp_path: Path) -> None:
     (tmp_path / "said.jsonl").touch()
     arguments = ("score", "--domain", "template", "--predictions", str(tmp_path / "said.jsonl"))

@@ -23,7 +23,9 @@ def mine(
         Literal["widen", "drop"], typer.Option(help="A record short of neighbours tries larger cells, or is dropped.")
     ] = "widen",
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    shards: Annotated[int, typer.Option(min=0, help="Output files; 0 is one for each 250,000 records.")] = 0,
+    shards: Annotated[
+        int, typer.Option(min=0, help="Output files, at most one for each record; 0 is one for each 250,000.")
+    ] = 0,
     id_column: Annotated[str, typer.Option("--id", help="Column of ids.")] = "id",
     longitude_degrees: Annotated[str, typer.Option(help="Column of longitudes.")] = "",
     latitude_degrees: Annotated[str, typer.Option(help="Column of latitudes.")] = "",
@@ -50,7 +52,7 @@ def mine(
 
     named = columns.Columns(
         id=id_column,
-        position=columns.position_of(files, longitude_degrees, latitude_degrees, axis or []),
+        position=columns.position_of(files, longitude_degrees, latitude_degrees, axis or [], cells or [], key or []),
         metric="euclidean" if axis else "lon_lat_degrees",
         split=split,
         keys=tuple(key or ()),
@@ -64,7 +66,9 @@ def mine(
     made = mining.mine_files(files, out, job, engine, typer.echo)
     for note in made["notes"]:
         typer.echo(f"note: {note}")
+    again = made["sets"] - made["disjoint"]
     typer.echo(
-        f"{made['sets']:,} sets of {k} from {made['records']:,} records, {made['without']:,} without one; "
-        f"sha256 {made['sha256']}; wrote {out}"
+        f"{made['sets']:,} sets of {k} from {made['records']:,} records: {made['disjoint']:,} disjoint ones of the "
+        f"first pass, {again:,} that take members again; {made['without']:,} without one: no {k - 1} legal neighbours "
+        f"were found for them; sha256 {made['sha256']}; wrote {out}"
     )

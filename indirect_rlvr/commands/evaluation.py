@@ -123,11 +123,13 @@ def benchmarks(
     rlvr benchmarks geochain --domain geo --data-root data
     """
     from indirect_rlvr.domain import installed
-    from indirect_rlvr.evaluation import session
+    from indirect_rlvr.evaluation import session, suite
     from indirect_rlvr.reporting import evaluated
 
     if domain is None:
         raise ConfigError(f"which domain? give --domain NAME; installed domains: {', '.join(installed()) or 'none'}")
+    if lost := suite.check_root(data_root):
+        typer.echo(lost, err=True)
     places = session.places(domain, data_root, recipe, name)
     typer.echo(evaluated.benchmark(places[0]) if name else evaluated.benchmarks(places))
 

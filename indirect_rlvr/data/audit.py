@@ -102,7 +102,30 @@ def wins(report: Mapping[str, Any], probe: Mapping[str, Any]) -> bool:
     high horizon is a dark picture): it wins only where its interval lies wholly above 1/K + MARGIN.
     """
     margin = MARGIN if probe["sees"] == RAW_PIXELS else 0.0
-    return bool(probe["p"] < report["alpha"] / len(report["probes"]) and probe["low"] > probe["chance"] + margin)
+    return bool(_significant(report, probe) and probe["low"] > probe["chance"] + margin)
+
+
+def verdict(report: Mapping[str, Any]) -> str:
+    """What the audit comes to, in one line: passed, allowed or refused, with every win that was let pass."""
+    if report["overridden"]:
+        return "allowed although: " + "; ".join(report["overridden"])
+    if found := findings(report):
+        return "refused: " + "; ".join(found)
+    said = [f"{probe['name']} wins {probe['accuracy']:.1%}, which the recipe accepts" for probe in _accepted(report)]
+    said += [
+        f"{probe['name']} at {probe['accuracy']:.1%} beats chance, within {100 * MARGIN:g} points that raw pixels may"
+        for probe in report["probes"]
+        if probe["sees"] == RAW_PIXELS and _significant(report, probe) and not wins(report, probe)
+    ]
+    return "; ".join(["passed: nothing wins without the query, and nothing is illegal", *said])
+
+
+def _accepted(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [probe for probe in report["probes"] if probe["name"] in report["accepted"] and wins(report, probe)]
+
+
+def _significant(report: Mapping[str, Any], probe: Mapping[str, Any]) -> bool:
+    return bool(probe["p"] < report["alpha"] / len(report["probes"]))
 
 
 def gate(report: Mapping[str, Any]) -> None:

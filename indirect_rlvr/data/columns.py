@@ -101,12 +101,10 @@ def _never(record: Record) -> Any:
 def rows_of_batch(batch: pa.Table, job: Job) -> Rows:
     """The rows of one batch, in its order.
 
-    Raises DataError that names column, and record where it can, for what is missing, null, not finite or out of range.
+    Raises DataError that names column, and record where it can, for what is null, not finite or out of range.
     """
     columns = job.columns
     for name in columns.wanted():
-        if name not in batch.column_names:
-            raise DataError(f"there is no column `{name}`; the file has: {', '.join(batch.column_names)}")
         if batch[name].null_count and name not in (*columns.content, *columns.match):
             raise DataError(f"column `{name}` has {batch[name].null_count} nulls; leave those records out or fill them")
     ids = ids_of(batch, job)
@@ -124,6 +122,14 @@ def rows_of_batch(batch: pa.Table, job: Job) -> Rows:
         distinct=np.column_stack([np.zeros((n, 0), dtype=np.uint64), *distinct]),
         nuisance=_finite(batch, columns.nuisance) if columns.nuisance else np.zeros(n),
     )
+
+
+def check_columns(path: Path, schema: pa.Schema, columns: Columns) -> None:
+    """Raise DataError where a file lacks a column that is named, with what it has."""
+    for name in columns.wanted():
+        if name not in schema.names:
+            has = ", ".join(f"{field.name} ({field.type})" for field in schema)
+            raise DataError(f"`{path}` has no column `{name}`; it has: {has:.2000}")
 
 
 def ids_of(batch: pa.Table, job: Job) -> list[str]:
@@ -239,19 +245,39 @@ def geometry_column(metadata: dict[bytes, bytes] | None) -> str | None:
 
 
 def position_of(
-    files: Sequence[Path], longitude_degrees: str, latitude_degrees: str, plane: Sequence[str]
+    files: Sequence[Path],
+    longitude_degrees: str,
+    latitude_degrees: str,
+    plane: Sequence[str],
+    cells: Sequence[float],
+    keys: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The columns that say where a record is: those named, else the points of a GeoParquet file, else none."""
+    """The columns that say where a record is: those named, else the points of a GeoParquet file, else none.
+
+    Raises ConfigError for places without cells, whose sets would reach over the whole file; where keys say what is
+    near, the points of a GeoParquet file are left alone.
+    """
     if bool(longitude_degrees) != bool(latitude_degrees) or (longitude_degrees and plane):
         raise ConfigError("give both --longitude-degrees and --latitude-degrees, or --axis, or neither")
     if longitude_degrees or plane:
-        return tuple(plane) or (longitude_degrees, latitude_degrees)
+        return _bounded(tuple(plane) or (longitude_degrees, latitude_degrees), cells)
     try:
         name = geometry_column(pq.read_schema(files[0]).metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0][:160]
         raise DataError(f"`{files[0]}` is not a whole Parquet file: {reason}; fetch or write it again") from error
-    return (name,) if name else ()
+    if not name or (keys and not cells):
+        return ()
+    return _bounded((name,), cells)
+
+
+def _bounded(position: tuple[str, ...], cells: Sequence[float]) -> tuple[str, ...]:
+    if not cells:
+        raise ConfigError(
+            f"places are in {', '.join(f'`{name}`' for name in position)}, and no --cells says how far apart members "
+            "of a set may be: such sets can be won without the query; give --cells, for example --cells 5000"
+        )
+    return position
 
 
 def time_of(text: str) -> tuple[str, float, float]:

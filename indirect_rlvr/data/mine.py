@@ -46,7 +46,8 @@ def _symmetric(rows: Rows, own: Flags, plan: Plan) -> Sets:
     leaders = np.concatenate([filled[:, 0], led[:, 0]])
     levels = np.concatenate([levels, np.full(len(led), plan.levels - 1)])
     led_here = own[leaders]
-    return Sets(rows.tags[sets[led_here]], levels[led_here], rows.tags[left[own[left]]])
+    disjoint = int(led_here[: len(filled)].sum())
+    return Sets(rows.tags[sets[led_here]], levels[led_here], rows.tags[left[own[left]]], disjoint)
 
 
 def _look_again(rows: Rows, plan: Plan, made: Sets) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indirect_rlvr.data import sphere
-from indirect_rlvr.data.columns import Job, degrees_of, ids_of, rows_of_batch
+from indirect_rlvr.data.columns import Job, check_columns, degrees_of, ids_of, rows_of_batch
 from indirect_rlvr.data.rows import Rows, check_unique, join
 from indirect_rlvr.data.shards import (
     check_shard,
@@ -27,8 +27,9 @@ from indirect_rlvr.data.shards import (
     shard_path,
     write_shard,
 )
-from indirect_rlvr.errors import DataError, RunError
-from indirect_rlvr.run import digest, disk_errors, read_json, write_json
+from indirect_rlvr.errors import ConfigError, DataError, RunError
+from indirect_rlvr.progress import Progress, each
+from indirect_rlvr.run import digest, read_json, write_json
 
 BATCH = 65536
 """Rows read at a time."""
@@ -56,11 +57,15 @@ def mine_files(
 ) -> dict[str, Any]:
     """Write the candidate sets of all records of the files into `out`, and give its manifest.
 
-    What an interrupted mining of the same job finished is kept. Raises DataError for unusable input, RunError where
-    `out` belongs to another job, a shard is torn or a worker died; then the manifest is not complete.
+    What an interrupted mining of the same job finished is kept. Raises ConfigError for more shards than records,
+    DataError for unusable input, RunError where `out` is no folder or belongs to another job, a shard is torn or a
+    worker died; then the manifest is not complete.
     """
     plan, prints = job.plan(), [_fingerprint(path) for path in files]
-    job = replace(job, shards=job.shards or math.ceil(sum(_records(path) for path in files) / SHARD) or 1)
+    records = sum(_records(path, job) for path in files)
+    if job.shards > max(1, records):
+        raise ConfigError(f"--shards is {job.shards:,}, more than the {records:,} records; give fewer, or leave it out")
+    job = replace(job, shards=job.shards or math.ceil(records / SHARD) or 1)
     key = digest({"files": prints, "job": job})
     before = _open(out, key)
     if before.get("state") == "complete":
@@ -82,7 +87,10 @@ def mine_files(
     elif todo:
         table = read_table(files, job)
         notes = table.notes
-        done += [write_shard(out, shard, *made, key) for shard, made in local_shards(table, job, todo)]
+        with Progress("mining", "shard", job.shards, done=len(done)) as progress:
+            for shard, made in local_shards(table, job, todo):
+                done.append(write_shard(out, shard, *made, key))
+                progress.advance()
     return _close(out, manifest, sorted(done, key=lambda entry: int(entry["shard"])), notes, job)
 
 
@@ -110,7 +118,7 @@ def read_table(files: Sequence[Path], job: Job) -> Table:
     splits: list[pa.Array] = []
     notes: dict[str, None] = {}
     for path in files:
-        for batch in batches(path, job):
+        for batch in each(batches(path, job), f"reading {path.name}", "batch"):
             parts.append(rows_of_batch(batch, job))
             ids.append(pa.array(ids_of(batch, job), pa.string()))
             splits.append(splits_of(batch, job))
@@ -127,8 +135,8 @@ def batches(path: Path, job: Job) -> Iterator[pa.Table]:
     """The wanted columns of one file, a batch at a time; raises DataError where it is no whole Parquet file."""
     try:
         with pq.ParquetFile(path) as file:
-            known = [name for name in job.columns.wanted() if name in file.schema_arrow.names]
-            for batch in file.iter_batches(BATCH, columns=known):
+            check_columns(path, file.schema_arrow, job.columns)
+            for batch in file.iter_batches(BATCH, columns=job.columns.wanted()):
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise _not_whole(path, error) from error
@@ -146,7 +154,7 @@ def read_sets(folder: Path) -> pa.Table:
 
     Raises RunError where the mining is not complete, or a shard is missing, torn or changed.
     """
-    manifest = read_json(folder / MANIFEST)
+    manifest = _manifest(folder)
     if manifest.get("state") != "complete":
         raise RunError(f"the mining in `{folder}` is not complete; give its command again")
     tables = [pq.read_table(folder / check_shard(folder, entry)["file"]) for entry in manifest["shards"]]
@@ -160,17 +168,39 @@ def content_digest(sets: pa.Table) -> str:
 
 
 def _open(out: Path, key: str) -> dict[str, Any]:
-    """The manifest that is in the folder already, or an empty one."""
-    with disk_errors(out):
+    """The manifest that is in the folder already, or an empty one; one that never came to a shard binds nobody."""
+    try:
         out.mkdir(parents=True, exist_ok=True)
-    path = out / MANIFEST
-    if not path.exists():
-        if any(entry for entry in out.iterdir() if not entry.name.startswith(".")):
+        names = [entry.name for entry in out.iterdir()]
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder `{out}`: {error.strerror or error}; choose another folder with --out"
+        ) from error
+    if MANIFEST not in names:
+        if not all(name.startswith(".") for name in names):
             raise RunError(f"`{out}` is not empty and holds no mining; choose another folder with --out")
         return {}
-    found: dict[str, Any] = read_json(path)
+    found = _manifest(out)
     if found.get("key") != key:
+        if found.get("state") == "partial" and not list(out.glob("sets-*.parquet")):
+            return {}
         raise RunError(f"`{out}` holds the mining of other input or settings; choose another folder with --out")
+    return found
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a mining; raises RunError where there is none, or it is torn."""
+    if not (folder / MANIFEST).is_file():
+        raise RunError(f"`{folder}` holds no mining: there is no {MANIFEST}; mend the path, or mine into it")
+    try:
+        found = read_json(folder / MANIFEST)
+    except DataError as error:
+        reason = str(error.__cause__)
+        raise RunError(
+            f"`{folder / MANIFEST}` is torn: {reason}; delete the folder `{folder}` and mine again"
+        ) from error
+    if not isinstance(found, dict):
+        raise RunError(f"`{folder / MANIFEST}` is no manifest of a mining; choose another folder with --out")
     return found
 
 
@@ -178,7 +208,7 @@ def _close(
     out: Path, manifest: dict[str, Any], done: list[dict[str, Any]], notes: Sequence[str], job: Job
 ) -> dict[str, Any]:
     """Complete the manifest; raises DataError where no set could be formed at all."""
-    total = {name: sum(int(entry[name]) for entry in done) for name in ("records", "sets", "without")}
+    total = {name: sum(int(entry[name]) for entry in done) for name in ("records", "sets", "disjoint", "without")}
     if [int(entry["shard"]) for entry in done] != list(range(job.shards)):
         raise RunError(f"only {len(done)} of {job.shards} shards were made; give the same command again")
     if not total["sets"]:
@@ -198,9 +228,12 @@ def _close(
     return manifest
 
 
-def _records(path: Path) -> int:
+def _records(path: Path, job: Job) -> int:
+    """How many records a file has; raises DataError where it lacks a column of the job."""
     try:
-        return int(pq.read_metadata(path).num_rows)
+        found = pq.read_metadata(path)
+        check_columns(path, found.schema.to_arrow_schema(), job.columns)
+        return int(found.num_rows)
     except (pa.ArrowException, OSError) as error:
         raise _not_whole(path, error) from error
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.run import keyed_rng, plain, read_jsonl, write_jsonl
+from indirect_rlvr.run import MEND, keyed_rng, plain, read_jsonl, write_jsonl
 from indirect_rlvr.types import CandidateSet, ProxyTask, Question, Record, Split
 
 
@@ -173,8 +173,5 @@ def read(path: Path) -> list[ProxyTask]:
         try:
             tasks.append(stored.task(row))
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"`{path}` line {number} is not a task: {type(error).__name__}: {error}; delete the file and run its "
-                "stage again"
-            ) from error
+            raise DataError(f"`{path}` line {number} is not a task: {type(error).__name__}: {error}; {MEND}") from error
     return tasks

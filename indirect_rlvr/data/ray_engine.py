@@ -17,6 +17,7 @@ from indirect_rlvr.data.mining import batches, splits_of
 from indirect_rlvr.data.rows import Plan, Rows
 from indirect_rlvr.data.shards import copies, homes, mine_shard, write_shard
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
+from indirect_rlvr.progress import each
 
 
 def mine_with_ray(
@@ -54,7 +55,8 @@ def mine_with_ray(
     try:
         paths = ray.data.from_items([{"path": str(path.resolve())} for path in files])
         groups = paths.map_batches(spread, batch_format="pyarrow", batch_size=1).groupby("shard")
-        made: list[dict[str, Any]] = groups.map_groups(mine_one, batch_format="pyarrow").take_all()
+        rows = groups.map_groups(mine_one, batch_format="pyarrow").iter_rows()
+        made: list[dict[str, Any]] = list(each(rows, "mining", "shard", len(todo)))
     except ray.exceptions.RayError as error:
         raise _ours(error) from error
     finally:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.run import file_digest, read_jsonl, write_jsonl
+from indirect_rlvr.run import MEND, file_digest, read_jsonl, write_jsonl
 from indirect_rlvr.types import Record, View
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
@@ -170,7 +170,6 @@ def read(path: Path) -> list[Record]:
             records.append(stored.record(row))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"`{path}` line {number} is not a record: {type(error).__name__}: {error}; delete the file and run its "
-                "stage again"
+                f"`{path}` line {number} is not a record: {type(error).__name__}: {error}; {MEND}"
             ) from error
     return records

@@ -84,12 +84,14 @@ class Plan:
 class Sets:
     """m candidate sets: `members` (m, k) are tags, ascending except that an anchor comes first; `levels` (m,).
 
-    `without` are the tags of own records that no set could be formed for.
+    `without` are the tags of own records that no set could be formed for. The first `disjoint` sets share no member
+    with each other; later ones take members again.
     """
 
     members: Words
     levels: NDArray[np.int64]
     without: Words
+    disjoint: int = 0
 
     def __len__(self) -> int:
         return len(self.members)

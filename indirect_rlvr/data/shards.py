@@ -70,7 +70,7 @@ def _shard(blocks: NDArray[np.int64], shards: int) -> NDArray[np.int64]:
 def mine_shard(
     rows: Rows, own: NDArray[np.bool_], ids: Sequence[str] | pa.Array, splits: Sequence[str] | pa.Array, plan: Plan
 ) -> tuple[pa.Table, dict[str, int]]:
-    """The sets of one shard as a table sorted by id, and counts: `records`, `sets`, `without`.
+    """The sets of one shard as a table sorted by id, and counts: `records`, `sets`, `disjoint`, `without`.
 
     Columns: `set_id`, `split`, `level`, `anchor` ("" unless the sampler is the ring) and `members`, K ids.
     """
@@ -93,7 +93,9 @@ def mine_shard(
             "members": pa.FixedSizeListArray.from_arrays(flat, plan.k),
         }
     )
-    counts = {"records": int(own.sum()), "sets": len(made), "without": len(made.without)}
+    counts = {
+        "records": int(own.sum()), "sets": len(made), "disjoint": made.disjoint, "without": len(made.without)
+    }  # fmt: skip
     return table.take(pa.array(np.argsort(np.array(names, dtype=np.str_), kind="stable"))), counts
 
 

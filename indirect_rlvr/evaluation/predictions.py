@@ -115,7 +115,9 @@ def _take(found: Predictions, line: bytes | None, place: str) -> None:
     elif isinstance(row.get("missing"), list):
         found.missing[name] = [str(each) for each in row["missing"]] or ["not said what"]
     else:
-        found.faults["neither response nor parsed (counts as no answer)"].append(name)
+        given = row.get("response", row.get("text")) is not None
+        what = "response is not text" if given else "neither response nor parsed"
+        found.faults[f"{what} (counts as no answer)"].append(name)
         found.responses[name] = Response("")
 
 

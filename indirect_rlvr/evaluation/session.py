@@ -16,6 +16,7 @@ from indirect_rlvr.evaluation.measure import measure
 from indirect_rlvr.evaluation.prompt_controls import CONTROLS
 from indirect_rlvr.evaluation.suite import Place
 from indirect_rlvr.run import digest, file_digest
+from indirect_rlvr.training.base import REFERENCE
 from indirect_rlvr.types import Benchmark
 
 Backend = Literal["transformers", "vllm", "openai-url"]
@@ -58,8 +59,8 @@ def evaluate(
     """Ask `model` the benchmarks `wanted` and score them; returns what `out/results.json` holds.
 
     A model folder of a run is asked targets from that run's held-out records; any other model's are made in
-    `out/records`. Raises ConfigError for unknown names, DataError where the files of a benchmark named itself are
-    lacking, RunError where `out` holds another model's answers.
+    `out/records`. Raises ConfigError for unknown names and a path without a model, DataError where the files of a
+    benchmark named itself are lacking, RunError where `out` holds another model's answers.
     """
     unknown = [name for name in controls if name not in CONTROLS]
     if unknown:
@@ -68,12 +69,16 @@ def evaluate(
     recipe = own or _recipe(domain_name, recipe_name)
     domain = load_domain(domain_name, recipe.records)
     chosen, named = suite.choose(known_benchmarks(domain, recipe), wanted)
+    check_model(model, asking)
+    if lost := suite.check_root(data_root):
+        say(lost)
     places = [suite.place(each, data_root) for each in chosen if each.source is not None]
     suite.refuse_absent([where for where in places if where.benchmark.name in named])
     if made_here := {each.name for each in chosen if each.source is None}:
         views = Path(model).resolve().parent / "records" if own else held_out.make(domain, recipe, out)
         places = [each for each in held_out.places(domain, recipe, views) if each.benchmark.name in made_here] + places
-    readies = [suite.ready(where, limit, recipe.seed) for where in places if not where.lacking]
+    found = [suite.ready(where, limit, recipe.seed) for where in places if not where.lacking]
+    readies = [suite.required(each) if each.place.benchmark.name in named else each for each in found]
     for ready in readies:
         say(f"{ready.place.benchmark.name}: {ready.fault or f'{len(ready.examples):,} examples'}")
     absent = [where for where in places if where.lacking]
@@ -133,6 +138,29 @@ def settings(asking: Asking, recipe: Recipe | None) -> dict[str, Any]:
     if recipe and asking.backend == "transformers":
         found = {"dtype": recipe.model.dtype, "batch": recipe.evaluation.batch} | found
     return found
+
+
+def check_model(model: str, asking: Asking) -> None:
+    """Raise ConfigError for what cannot be a model, before anything is made for it: a folder without one, a path that
+    does not exist, a hub id whose config.json is neither here nor to be had."""
+    place = Path(model)
+    if asking.backend == "openai-url":
+        return
+    if place.is_dir():
+        if not any((place / name).is_file() for name in ("config.json", REFERENCE)):
+            raise ConfigError(f"`{model}` holds no model: there is no config.json; mend --model")
+        return
+    if place.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ConfigError(f"`{model}` is no model folder; mend --model: a folder, or a hub id such as OWNER/NAME")
+    from transformers.utils import cached_file
+
+    try:
+        cached_file(model, "config.json")
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"`{model}` is no folder here, and no hub id to be had: {reason:.300}; mend --model"
+        ) from error
 
 
 def policy(model: str, asking: Asking, recipe: Recipe | None = None) -> Policy:

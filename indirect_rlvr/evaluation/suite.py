@@ -113,6 +113,20 @@ def ready(where: Place, limit: int | None, seed: int) -> Ready:
     return Ready(where, _sample(examples, limit, seed))
 
 
+def required(ready: Ready) -> Ready:
+    """The same; where no model can be asked it, that is a fault: it was named."""
+    return replace(ready, examples=(), fault=ready.unaskable) if ready.unaskable else ready
+
+
+def check_root(data_root: Path | None) -> str:
+    """What is to be said of a data root, "" where it is a folder; raises ConfigError where it is something else."""
+    if data_root is None or data_root.is_dir():
+        return ""
+    if data_root.exists():
+        raise ConfigError(f"--data-root `{data_root}` is no folder; give the one that holds a folder NAME for each")
+    return f"there is no folder `{data_root}`: the files of no published benchmark are here"
+
+
 def get(where: Place) -> str:
     """What to download from where into which folder, for people."""
     source = where.benchmark.source

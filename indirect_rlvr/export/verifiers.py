@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from indirect_rlvr.data.records import FORMATS, image_path
 from indirect_rlvr.export import bundle
 from indirect_rlvr.export.scorer import TOTAL, scorer
 from indirect_rlvr.pipeline import Run
@@ -155,12 +156,13 @@ def _shown(folder: Path, row: dict[str, Any]) -> Shown:
     first, *texts = row["text"].split(bundle.PLACEHOLDERS[0])
     parts = [("text", first)]
     for name, text in zip(row["images"], texts, strict=True):
-        parts += [("image", _data_url(folder / name)), ("text", text)]
+        parts += [("image", _data_url(folder, name)), ("text", text)]
     return Shown(row["task_id"], row["split"], tuple(part for part in parts if part != ("text", "")))
 
 
-def _data_url(path: Path) -> str:
-    with Image.open(path) as image:
+def _data_url(folder: Path, name: str) -> str:
+    path = image_path(folder, name)
+    with Image.open(path, formats=FORMATS) as image:
         kind = image.get_format_mimetype()
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 

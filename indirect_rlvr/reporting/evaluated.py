@@ -25,22 +25,26 @@ def scored(found: Mapping[str, Any]) -> str:
     said = [columns(_rows({**found, "controls": {}}, every=True))]
     if found["missing_media"]["n"]:
         said.append(_missing(found))
+    said += [f"all examples: {flag}" for flag, split in found.get("flags", {}).items() if not split["without"]]
     said += [f"{what}: {_listed(at['n'], at['first'])}" for what, at in found["faults"].items()]
     return "\n".join(said)
 
 
 def benchmarks(places: Iterable[Place]) -> str:
-    """A line for each benchmark: whether it is here, its size and licence, where it comes from, and its suites."""
+    """A line for each benchmark within 120 columns: whether it is here, its size and licence, its suites and where it
+    comes from, all cut short; `benchmark` has them in full."""
     return columns(
         [
             {
                 "name": where.benchmark.name,
                 "here": "no" if where.lacking else "yes",
-                "size": where.benchmark.source.size if where.benchmark.source else "made from held-out records",
-                "licence": where.benchmark.source.licence if where.benchmark.source else "that of the records",
-                "from": where.benchmark.source.homepage if where.benchmark.source else None,
-                "suites": ", ".join(where.benchmark.suites) or None,
-                "lacking": ", ".join(where.lacking) or None,
+                "size": _short(where.benchmark.source.size if where.benchmark.source else "made from records", 20),
+                "licence": _short(where.benchmark.source.licence if where.benchmark.source else "the records'", 14),
+                "suites": _short(", ".join(where.benchmark.suites), 16) or None,
+                "lacking": _short(", ".join(where.lacking), 14) or None,
+                "from": _short(where.benchmark.source.homepage.partition("://")[2], 14)
+                if where.benchmark.source
+                else None,
             }
             for where in places
         ]
@@ -84,6 +88,10 @@ def _missing(benchmark: Mapping[str, Any]) -> str:
 def _listed(n: int, first: Sequence[str]) -> str:
     more = ", …" if n > len(first) else ""
     return f"{n:,} ({', '.join(first)}{more})"
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _indented(text: str) -> str:

@@ -1,6 +1,7 @@
 """Mining a Parquet file: the same bytes for any partitions and engine, resumed at the shard, or one message."""
 
 import json
+import re
 import struct
 from dataclasses import replace
 from importlib.util import find_spec
@@ -77,7 +78,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             {},
             replace(JOB, columns=replace(COLUMNS, keys=("ward",))),
-            "^there is no column `ward`; the file has: id, lon",
+            r"some.parquet` has no column `ward`; it has: id \(string\), .*, speed \(double\)$",
         ),
     ],
 )
@@ -111,6 +112,47 @@ def test_a_missing_file_and_a_folder_of_something_else_are_refused(tmp_path: Pat
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RunError, match="is not empty and holds no mining; choose another folder with --out$"):
         mine_files([places], tmp_path, JOB)
+
+
+@pytest.mark.parametrize("out", ["a file", "a file/below it", "n" * 300, "/proc/nowhere"])
+def test_a_place_where_no_folder_can_be_is_one_message(tmp_path: Path, places: Path, out: str) -> None:
+    (tmp_path / "a file").write_text("mine")
+    with pytest.raises(RunError, match="^cannot make the folder `.*`: .*; choose another folder with --out$"):
+        mine_files([places], tmp_path / out, JOB)
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
+def test_more_shards_than_records_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    few = write(tmp_path / "few.parquet", world(9))
+    with pytest.raises(ConfigError, match="^--shards is 10, more than the 9 records; give fewer"):
+        mine_files([few], tmp_path / "out", replace(JOB, shards=10))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mining_that_never_came_to_a_shard_does_not_hold_its_folder(tmp_path: Path, places: Path) -> None:
+    swapped = replace(JOB, columns=replace(COLUMNS, position=COLUMNS.position[::-1]))
+    with pytest.raises(DataError, match="the two look swapped"):
+        mine_files([places], tmp_path / "out", swapped)
+    assert mine_files([places], tmp_path / "out", JOB)["state"] == "complete"
+    with pytest.raises(RunError, match="holds the mining of other input or settings"):
+        mine_files([places], tmp_path / "out", replace(JOB, k=4))
+
+
+def test_shards_of_an_interrupted_mining_hold_the_folder_against_another(tmp_path: Path, places: Path) -> None:
+    mine_files([places], tmp_path / "out", JOB)
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    (tmp_path / "out/manifest.json").write_text(json.dumps(manifest | {"state": "partial"}))
+    with pytest.raises(RunError, match="holds the mining of other input or settings"):
+        mine_files([places], tmp_path / "out", replace(JOB, k=4))
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "is torn: .*; delete the folder"), ("[]", "is no manifest of a")])
+def test_a_torn_manifest_says_what_works(tmp_path: Path, places: Path, text: str, said: str) -> None:
+    mine_files([places], tmp_path, JOB)
+    (tmp_path / "manifest.json").write_text(text)
+    for read in (lambda: read_sets(tmp_path), lambda: mine_files([places], tmp_path, JOB)):
+        with pytest.raises(RunError, match=said):
+            read()
 
 
 def test_interrupted_mining_resumes_at_the_shard_and_ends_in_the_same_bytes(
@@ -240,7 +282,7 @@ def test_geoparquet_points_are_the_same_as_columns_of_degrees(tmp_path: Path, pl
     path = tmp_path / "p.geoparquet"
     table = table.append_column("geometry", points).replace_schema_metadata({"geo": json.dumps(geo)})
     pq.write_table(table.drop_columns(list(COLUMNS.position)), path)
-    assert position_of([path], "", "", ()) == ("geometry",)
+    assert position_of([path], "", "", (), [5000.0]) == ("geometry",)
     named = replace(COLUMNS, position=("geometry",))
     here = mine_files([path], tmp_path / "geo", replace(JOB, columns=named))
     there = mine_files([places], tmp_path / "columns", JOB)
@@ -249,7 +291,22 @@ def test_geoparquet_points_are_the_same_as_columns_of_degrees(tmp_path: Path, pl
     geo["columns"]["geometry"]["crs"] = {"id": {"authority": "EPSG", "code": 32633}}  # type: ignore[index]
     pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path)
     with pytest.raises(DataError, match="expected longitude and latitude"):
-        position_of([path], "", "", ())
+        position_of([path], "", "", (), [5000.0])
+
+
+def test_places_without_cells_are_refused_unless_keys_say_what_is_near(tmp_path: Path, places: Path) -> None:
+    unbounded = "^places are in `lon`, `lat`, and no --cells says how far apart .*; give --cells, for example"
+    with pytest.raises(ConfigError, match=unbounded):
+        position_of([places], "lon", "lat", (), [], ["ward"])
+    with pytest.raises(ConfigError, match="^places are in `x`, and no --cells"):
+        position_of([places], "", "", ("x",), [])
+    geo = {"primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
+    path = tmp_path / "p.geoparquet"
+    pq.write_table(pa.table({"geometry": [b""]}).replace_schema_metadata({"geo": json.dumps(geo)}), path)
+    with pytest.raises(ConfigError, match="^places are in `geometry`, and no --cells"):
+        position_of([path], "", "", (), [])
+    assert position_of([path], "", "", (), [], ["ward"]) == ()
+    assert position_of([places], "", "", (), []) == ()
 
 
 @pytest.mark.parametrize("text", ["taken", "taken:1", "taken:a:b", "1:2"])
@@ -264,5 +321,14 @@ def test_the_command_mines_and_says_what_it_could_not_tell(tmp_path: Path, place
     done = CliRunner().invoke(cli.app, ["data", "mine", str(places), "--out", str(tmp_path / "out"), *named, *wanted])
     assert done.exit_code == 0, done.output
     assert "sets of 4 from 3,000 records" in done.stdout
+    found = read_sets(tmp_path / "out")["members"].to_pylist()
+    said = re.search(
+        r"([\d,]+) sets .*: ([\d,]+) disjoint ones .*, ([\d,]+) that .*; ([\d,]+) without one", done.stdout
+    )
+    assert said is not None
+    sets, disjoint, again, without = (int(number.replace(",", "")) for number in said.groups())
+    assert sets == len(found) == disjoint + again and again > 0
+    assert without == 3000 - len({name for members in found for name in members})
+    assert disjoint * 4 <= 3000 - without
     half = CliRunner().invoke(cli.app, ["data", "mine", str(places), "--out", str(tmp_path / "o2"), *named[:2]])
     assert half.exit_code == 2 and "give both --longitude-degrees and --latitude-degrees" in half.stderr

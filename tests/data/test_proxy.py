@@ -187,5 +187,5 @@ def test_tasks_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_damaged_file_of_tasks_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(DataError, match=r"tasks.jsonl` line 1 is not a task: KeyError: 'question'; delete the file"):
+    with pytest.raises(DataError, match=r"tasks.jsonl` line 1 is not a task: KeyError: 'question'; mend it"):
         read(tmp_path / "tasks.jsonl")

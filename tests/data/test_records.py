@@ -193,7 +193,7 @@ def test_a_damaged_file_of_records_is_named_with_its_line(tmp_path: Path) -> Non
     save(tmp_path / "records.jsonl", [note("a")])
     with (tmp_path / "records.jsonl").open("a") as stream:
         stream.write('{"id": "b"}\n')
-    with pytest.raises(DataError, match=r"records.jsonl` line 2 is not a record: KeyError: 'facts'; delete the file"):
+    with pytest.raises(DataError, match=r"records.jsonl` line 2 is not a record: KeyError: 'facts'; mend it"):
         read(tmp_path / "records.jsonl")
 
 

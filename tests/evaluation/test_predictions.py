@@ -86,6 +86,12 @@ def test_everything_wrong_with_a_file_is_counted_and_named_and_the_rest_is_score
     assert (metric["value"], metric["n"], metric["n_parsed"]) == (0.25, 4, 1)
 
 
+def test_a_response_that_is_no_text_is_named_as_that(scored):
+    found = faults(scored({"id": "n0", "response": 17}, {"id": "n1"}))
+    assert found["response is not text (counts as no answer)"] == (1, ["n0"])
+    assert found["neither response nor parsed (counts as no answer)"] == (1, ["n1"])
+
+
 def test_a_response_of_a_megabyte_is_read(scored):
     found = scored(*[said(f"n{n}", "x" * 10**6 + RIGHT) for n in range(4)])
     assert (found["metrics"][0]["value"], found["faults"]) == (1.0, {})

@@ -5,7 +5,18 @@ import pytest
 
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.evaluation.choice import choice_benchmark, choice_example
-from indirect_rlvr.evaluation.suite import Place, at, check_names, choose, get, place, ready, refuse_absent
+from indirect_rlvr.evaluation.suite import (
+    Place,
+    Ready,
+    at,
+    check_names,
+    choose,
+    get,
+    place,
+    ready,
+    refuse_absent,
+    required,
+)
 from indirect_rlvr.types import Prompt, Source
 
 FILES = ("truth.csv", "photos/*.jpg")
@@ -95,3 +106,15 @@ def test_a_limit_draws_the_same_sample_in_file_order(tmp_path):
 def test_a_held_out_benchmark_has_nothing_to_get():
     assert get(Place(HELD_OUT, Path(), "")) == "nothing: it is made from held-out records"
     assert "not pinned" in get(place(replace(SEA, source=replace(SOURCE, revision="")), None))
+
+
+def test_a_named_benchmark_without_any_media_is_a_fault_and_one_with_some_is_not():
+    def some(*missing):
+        examples = [
+            choice_example(f"e{n}", "c", Prompt(("?",)), ("A", "B"), "A", missing=m) for n, m in enumerate(missing)
+        ]
+        return Ready(at(choice_benchmark("sea", "", lambda folder: []), Path()), examples)
+
+    assert required(some(("a.png",), ("b.png",))).fault == "the media of all 2 examples are absent, first `a.png`"
+    partly = some(("a.png",), ())
+    assert required(partly) is partly

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import base64
 import importlib
+import json
 import sys
 import tomllib
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from PIL import Image
 
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import recipe_path
+from indirect_rlvr.errors import DataError
 from indirect_rlvr.export import verifiers
 from indirect_rlvr.pipeline import Run
 
@@ -70,6 +72,15 @@ def test_a_prompt_reads_as_the_policy_saw_it(image_run: Run, tmp_path: Path) -> 
     assert all(url.startswith("data:image/png;base64,") for url in urls)
     colours = [Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))).getpixel((0, 0)) for url in urls]
     assert colours[1:] == [(220, 30, 30), (30, 200, 30), (30, 30, 220)]
+
+
+def test_a_prompt_whose_image_lies_outside_the_bundle_is_refused(image_run: Run, tmp_path: Path) -> None:
+    verifiers.export(image_run, tmp_path / "out")
+    path = tmp_path / "out" / INSIDE / "prompts.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row | {"images": ["../a.png"] * len(row["images"])}) + "\n" for row in rows))
+    with pytest.raises(DataError, match="is not a relative path inside the records folder"):
+        verifiers.prompts(path.parent, "test")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -51,7 +51,7 @@ def test_faults_of_a_file_follow_its_metrics():
 def test_the_list_says_what_is_here_and_one_benchmark_says_how_it_lies(tmp_path):
     (tmp_path / "sea").mkdir()
     absent = evaluated.benchmarks([place(SEA, tmp_path)]).splitlines()[1].split("  ")
-    assert (absent[0], absent[1].strip(), absent[-1].strip()) == ("sea", "no", "truth.csv")
+    assert [absent[0], absent[1].strip(), absent[-2].strip(), absent[-1]] == ["sea", "no", "truth.csv", "example.org"]
     (tmp_path / "sea" / "truth.csv").touch()
     assert evaluated.benchmarks([place(SEA, tmp_path)]).splitlines()[1].split("  ")[1].strip() == "yes"
     assert evaluated.benchmark(place(SEA, tmp_path)) == (
@@ -64,4 +64,17 @@ def test_the_list_says_what_is_here_and_one_benchmark_says_how_it_lies(tmp_path)
 def test_targets_from_records_have_nothing_to_get():
     hill = Place(choice_benchmark("hill", "a hill", lambda folder: []), Path(), "")
     assert evaluated.benchmark(hill).endswith("nothing: it is made from held-out records")
-    assert "made from held-out records" in evaluated.benchmarks([hill])
+    assert "made from records" in evaluated.benchmarks([hill])
+
+
+def test_the_list_stays_within_a_terminal_and_one_benchmark_is_whole():
+    long = Source("https://example.org/" + "h" * 90, "L" * 90, "s" * 90, "", ("f" * 90,))
+    wide = choice_benchmark("n" * 26, "", lambda folder: [], suites=("retention", "referring"), source=long)
+    assert all(len(line) <= 120 for line in evaluated.benchmarks([place(wide, None)]).splitlines())
+    assert all(text in evaluated.benchmark(place(wide, None)) for text in (long.homepage, long.licence, long.size))
+
+
+def test_a_flag_of_all_examples_is_a_line_and_one_of_some_is_in_the_file_alone():
+    flags = {"mended": {"n": 4, "with": [], "without": []}, "seen": {"n": 1, "with": [], "without": [metric(0.5)]}}
+    lines = evaluated.scored(measured(metric(0.5)) | {"faults": {}, "flags": flags}).splitlines()
+    assert lines[2:] == ["all examples: mended"]

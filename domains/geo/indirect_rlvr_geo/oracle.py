@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
+from indirect_rlvr.data.records import open_image
 from indirect_rlvr.types import ProxyTask, Scalar
 from indirect_rlvr_geo.facts import horizon
 from indirect_rlvr_geo.language import DIRECTIONS, HORIZON_EDGES
@@ -38,8 +39,7 @@ def choose(task: ProxyTask, folder: Path, coarse: bool = False) -> str:
     `coarse` compares as the traces do: levels, 0 to 9, in the four cardinal directions; else degrees in all eight
     sectors. The first label wins ties.
     """
-    with Image.open(folder / task.question.query[0].content) as picture:
-        seen = skyline(picture)
+    seen = skyline(open_image(folder, task.question.query[0].content))
     places = cast(Sequence[Mapping[str, Scalar]], task.question.facts["candidates"])
     if coarse:
         levels = np.digitize(seen[::2], HORIZON_EDGES)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from indirect_rlvr import cli
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.run import read_jsonl
 from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Response
@@ -53,6 +55,17 @@ def test_one_impossible_row_does_not_turn_a_right_table_round(tmp_path: Path) ->
     found = table(tmp_path, *rows, header="id,latitude,longitude")
     assert truths(found) == [{}, {"latitude": 31.9, "longitude": -120.1}, {"latitude": 0, "longitude": 0}]
     assert [example.flags for example in found] == [(im2gps.IMPOSSIBLE,), (), ()]
+
+
+def test_a_benchmark_that_is_named_and_has_no_photo_here_ends_with_exit_code_1(tmp_path: Path) -> None:
+    folder = tmp_path / "im2gps"
+    folder.mkdir()
+    (folder / "im2gps_places365.csv").write_text(f"{HEADER}\na.jpg,x,-16.7,145.6,,,,,,\nb.jpg,y,31.9,-85.1,,,,,,\n")
+    server = ("--model", "m", "--backend", "openai-url", "--url", "http://127.0.0.1:9/v1")
+    where = ("--data-root", str(tmp_path), "--out", str(tmp_path / "out"))
+    done = CliRunner().invoke(cli.app, ["eval", "-d", "geo", "--suite", "im2gps", *server, *where])
+    assert done.exit_code == 1, done.output
+    assert "not asked: im2gps: the media of all 2 examples are absent, first `" in done.stdout
 
 
 def test_a_run_from_photos_to_metrics(tmp_path: Path) -> None:
