@@ -30,6 +30,7 @@ OURS = {
     "bf16": "set `model.dtype`",
     "fp16": "set `model.dtype`",
     "model_init_kwargs": "the model is loaded from the stage before",
+    "trust_remote_code": "code that comes with a checkpoint is never run",
     "use_cpu": "the accelerator is used where there is one",
     "remove_unused_columns": "rewards need every column",
     "logging_steps": "every step is logged and watched",

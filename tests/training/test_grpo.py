@@ -70,6 +70,7 @@ def _rollouts(folder: Path) -> list[dict[str, Any]]:
     [
         ({"num_generations": 2}, "`grpo.trl.num_generations` must not be set: set `grpo.group_size`"),
         ({"use_vllm": True}, "`grpo.trl.use_vllm` is set and vLLM is not installed"),
+        ({"trust_remote_code": True}, "code that comes with a checkpoint is never run"),
         ({"temprature": 1.0}, "`grpo.trl.temprature` is no option of trl.GRPOConfig; near matches: temperature"),
         ({"lr_scheduler_type": "zigzag"}, "trl.GRPOConfig refuses `.grpo.trl.`"),
         ({"per_device_train_batch_size": 5}, "is 5; it must divide the 8 samples of a step"),
