@@ -272,10 +272,13 @@ def parquet(draw: st.DataObject, folder: Path) -> None:
     survives(partial(_mine, draw.draw(st.booleans()), path, out), folder)
 
 
+CELLS = (5000.0,)
+
+
 def _mine(named: bool, path: Path, out: Path) -> object:
-    position = columns.position_of([path], "x" if named else "", "y" if named else "", ())
+    position = columns.position_of([path], "x" if named else "", "y" if named else "", (), CELLS, ())
     mined = columns.Columns(position=position, keys=("key",) if named else ())
-    return mining.mine_files([path], out, columns.Job(mined, 3, cells=(5000.0,) if position else (), shards=1))
+    return mining.mine_files([path], out, columns.Job(mined, 3, cells=CELLS if position else (), shards=1))
 
 
 def _table(draw: st.DataObject) -> pa.Table:

@@ -7,10 +7,12 @@ from tempfile import mkdtemp
 from indirect_rlvr import engine, pipeline
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.data import proxy
-from indirect_rlvr.evaluation.benchmark import Policy, conditions, evaluate
+from indirect_rlvr.evaluation.asking import Policy
+from indirect_rlvr.evaluation.backends.answers import Answer
+from indirect_rlvr.evaluation.benchmark import conditions, evaluate
 from indirect_rlvr.rewards.composite import build
 from indirect_rlvr.run import keyed_rng, write_json, write_jsonl
-from indirect_rlvr.types import Completion, Counts, Example, ProxyTask
+from indirect_rlvr.types import Counts, ProxyTask
 
 SETTINGS = [
     "records.patients=24", "tasks.train=24", "tasks.test=16", "tasks.k=3", "evaluation.tasks=12",
@@ -34,7 +36,7 @@ def run_folder() -> Path:
     asked = conditions(held_out[:12], held_out[:8], seed=0)
     targets = run.domain.benchmarks(pipeline_records(folder), 8, 0)
     policies = [Policy(model, model, lambda model=model: _answers(model)) for model in MODELS]
-    results = evaluate(policies, asked, targets, run.domain.render, folder / "evaluation")
+    results = evaluate(policies, asked, targets, run.domain.render, folder / "evaluation", run.views, "records")
     write_json(folder / "results.json", results)
     write_jsonl(folder / "grpo" / "rollouts.jsonl", [r for task in tasks[:4] for r in _rollouts(task)])
     write_jsonl(folder / "grpo" / "log.jsonl", [{"step": n, "reward": n / 9, "entropy": 1.0} for n in range(1, 20)])
@@ -57,18 +59,15 @@ def _counts(counts: Counts) -> dict[str, object]:
 
 
 def _answers(model: str):
-    def generate(prompts):
-        found = []
+    def say(prompts, views, skip=()):
         for number, _ in enumerate(prompts):
             chosen = keyed_rng(0, model, number).choice("ABC")
-            text = f"<think>\n{chosen}: 98 120\n</think>\n<answer>{chosen}</answer>"
-            found.append(Completion(text, tuple(range(9)), True))
-        return found
+            yield number, Answer(f"<think>\n{chosen}: 98 120\n</think>\n<answer>{chosen}</answer>", 9, True)
 
-    return generate
+    return say
 
 
-def _rollouts(task: ProxyTask | Example) -> list[dict[str, object]]:
+def _rollouts(task: ProxyTask) -> list[dict[str, object]]:
     rows = []
     for number, label in enumerate((*task.labels, "?")):
         right = float(label == task.answer)

@@ -68,8 +68,8 @@ _DRIVING = re.compile(
 )
 _TRAFFIC = re.compile(r"\b(?:traffic|driv(?:e|es|ers?|ing|en)|cars|vehicles|people|they)\b", re.I)
 _IN_PICTURE = re.compile(
-    r"\s*(?:of|in)\s+(?:the|this)\s+(?:image|picture|photo|frame|view|scene|lane|river|building|house)"
-    r"|\s*(?:lane|turn|edge)",
+    r"\s{0,20}(?:of|in)\s{1,20}(?:the|this)\s{1,20}(?:image|picture|photo|frame|view|scene|lane|river|building|house)"
+    r"|\s{0,20}(?:lane|turn|edge)",
     re.I,
 )
 _ELSEWHERE = re.compile(r"\b(?i:in|of|across|throughout|like)\s+(?:the\s+)?(?:[A-Z][a-z]+|most|many|some|other)")

@@ -49,7 +49,7 @@ PROMPT = (
     "Options: {options}"
 )
 _FIELDS = ("image_path", "prompts", "options", "options_list", "ground_truth_option", "task")
-_LEADING = re.compile(r"\W*([A-Z])(?:[.):\]*]|\s*$)")
+_LEADING = re.compile(r"\W{0,20}([A-Z])(?:[.):\]*]|\s*$)")
 
 
 def benchmarks() -> list[Benchmark]:
