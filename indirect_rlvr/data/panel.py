@@ -65,7 +65,11 @@ class Panel:
         if self.shown.shape[2]:
             yield "typicality", "candidates", probes.from_centre(self.shown)
         if self.by_id:
-            yield "mentioned metadata", "text and metadata", probes.mentions(self.tasks, self.by_id)
+            yield (
+                "mentioned metadata",
+                "text and metadata",
+                probes.mentions(self.tasks, {record.id: record for record in self.used}),
+            )
         for part in ("colour", "pixels"):
             yield f"likeness of {part}", RAW_PIXELS, probes.likeness(self.tasks, self.looks, part)
 

@@ -173,5 +173,7 @@ def read(path: Path) -> list[ProxyTask]:
         try:
             tasks.append(stored.task(row))
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"`{path}` line {number} is not a task: {type(error).__name__}: {error}; {MEND}") from error
+            raise DataError(
+                f"`{path}` line {number} is not a task: {type(error).__name__}: {str(error):.300}; {MEND}"
+            ) from error
     return tasks
