@@ -174,6 +174,6 @@ def read(path: Path) -> list[ProxyTask]:
             tasks.append(stored.task(row))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"`{path}` line {number} is not a task: {type(error).__name__}: {str(error):.300}; {MEND}"
+                f"`{path}` line {number} is not a task: {type(error).__name__}: {error!s:.300}; {MEND}"
             ) from error
     return tasks

@@ -170,6 +170,6 @@ def read(path: Path) -> list[Record]:
             records.append(stored.record(row))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"`{path}` line {number} is not a record: {type(error).__name__}: {str(error):.300}; {MEND}"
+                f"`{path}` line {number} is not a record: {type(error).__name__}: {error!s:.300}; {MEND}"
             ) from error
     return records
