@@ -109,12 +109,13 @@ def test_a_run_of_another_machine_is_believed(run: Path) -> None:
 
 
 def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:
-    prepared, name = engine.prepare("template", "default", [*SMALL, "model.path=/nowhere/at/all"], tmp_path / "run")
-    with pytest.raises(Exception, match="nowhere") as caught:
+    (tmp_path / "empty").mkdir()
+    overrides = [*SMALL, f"model.path={tmp_path / 'empty'}"]
+    prepared, name = engine.prepare("template", "default", overrides, tmp_path / "run")
+    with pytest.raises(RunError, match="empty` holds no model") as caught:
         engine.execute(prepared, name, None, "sft", lambda line: None)
     found = status(tmp_path / "run")
-    assert found["state"] == "interrupted"
-    assert found["stopped"] == (str(caught.value) if isinstance(caught.value, RunError) else found["stopped"])
+    assert (found["state"], found["stopped"]) == ("interrupted", str(caught.value))
     assert found["stages"][4]["state"] == "unfinished"
 
 

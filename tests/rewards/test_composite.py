@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from indirect_rlvr.config import Reward
+from indirect_rlvr.config import Reward, validate
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite, build
 from indirect_rlvr.rewards.groups import relative_length
@@ -34,8 +34,8 @@ def test_two_terms_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_a_weight_must_be_finite(weight: float) -> None:
-    with pytest.raises(ConfigError, match=r"`reward\.weights\.accuracy` is (nan|inf); expected a finite number"):
-        build(Reward(weights={"accuracy": weight}), [])
+    with pytest.raises(ConfigError, match=r"`weights\.accuracy` is (nan|inf): input should be a finite number"):
+        validate(Reward, {"weights": {"accuracy": weight}}, "recipe `r.toml`")
 
 
 @pytest.mark.parametrize("weights", [{}, {"accuracy": 0.0}])
