@@ -279,12 +279,14 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
 def _override(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"override `{override}` is not of the form section.key=value, for example grpo.steps=50")
+        raise ConfigError(
+            f"override `{visible(override, 200)}` is not of the form section.key=value, for example grpo.steps=50"
+        )
     *sections, last = key.strip().split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"override `{override}`: `{section}` is a value, not a section")
+            raise ConfigError(f"override `{visible(override, 200)}`: `{section}` is a value, not a section")
     try:
         read = tomllib.loads(f"value = {value}")
         tree[last] = read["value"] if len(read) == 1 else value
@@ -342,7 +344,7 @@ def _override_at(place: tuple[str | int, ...], overrides: Sequence[str]) -> str:
     for override in reversed(overrides):
         key = override.partition("=")[0].strip().split(".")
         if all(part == str(other) for part, other in zip(key, place, strict=False)):
-            return f"`--set {override}`"
+            return f"`--set {visible(override, 200)}`"
     return ""
 
 

@@ -244,8 +244,9 @@ class Audit(Shape):
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Audit":
-        if self.probes and (self.entropy is None or self.chance is None or "oracle" not in self.model_fields_set):
-            raise ValueError("there are probes, and one of `entropy`, `chance` and `oracle` is not there")
+        wanted = {"entropy", "chance", "oracle", "by_level"}
+        if self.probes and (self.entropy is None or self.chance is None or not wanted <= self.model_fields_set):
+            raise ValueError("there are probes, and one of `entropy`, `chance`, `oracle` and `by_level` is not there")
         if len({frozenset(level.accuracy) for level in self.by_level}) > 1:
             raise ValueError("the levels in `by_level` name different probes")
         return self

@@ -107,3 +107,10 @@ def _fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
 def test_every_setting_has_its_sentence() -> None:
     without = [name for name, sentence in _fields(Recipe) if not sentence]
     assert without == ["Recipe.records"] or without == []
+
+
+def test_a_message_quotes_only_the_beginning_of_a_long_override(recipe: Path) -> None:
+    for override in ("sft.steps.x=" + "x" * 9000, "sft.steps=" + "x" * 9000, "x" * 9000):
+        with pytest.raises(ConfigError) as refused:
+            load_recipe(recipe, [override])
+        assert len(str(refused.value)) < 1000

@@ -234,8 +234,8 @@ def _reconcile(beside: Path, resume: Resume) -> None:
     if changed and not resume.accept_changes:
         follows = "starts anew" if hard else "goes on from its checkpoint, though not to the same bytes"
         raise ConfigError(
-            f"`{beside}` holds an unfinished training, and since then changed: {', '.join(changed)}; with the change "
-            f"it {follows}. Give --accept-changes for that, or undo the change"
+            f"`{beside}` holds an unfinished training, and since then changed: {', '.join(changed):.300}; with the "
+            f"change it {follows}. Give --accept-changes for that, or undo the change"
         )
     if hard:
         shutil.rmtree(beside)

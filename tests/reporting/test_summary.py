@@ -3,6 +3,7 @@ import json
 import pytest
 
 from indirect_rlvr.errors import DataError
+from indirect_rlvr.reporting.html import html
 from indirect_rlvr.reporting.summary import summary, verdict
 
 
@@ -21,6 +22,12 @@ def test_a_manifest_without_stages_is_named(run, change):
     change(run / "manifest.json", lambda manifest: manifest.pop("stages"))
     with pytest.raises(DataError, match=r"manifest\.json` is not what its stage writes: `stages`: Field required"):
         summary(run)
+
+
+def test_an_audit_without_its_levels_is_named(run, change):
+    change(run / "audit.json", lambda audit: audit.pop("by_level"))
+    with pytest.raises(DataError, match=r"audit\.json` is not what its stage writes"):
+        html(run)
 
 
 def test_the_summary_is_what_other_programs_rely_on(finished_run):
