@@ -82,14 +82,6 @@ def distance_km(latitude: float, longitude: float, other_latitude: float, other_
     return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, half)))
 
 
-def bearing(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Initial bearing from the first position to the second, in degrees clockwise from north, [0, 360)."""
-    a, b, turn = math.radians(latitude), math.radians(other_latitude), math.radians(other_longitude - longitude)
-    east = math.sin(turn) * math.cos(b)
-    north = math.cos(a) * math.sin(b) - math.sin(a) * math.cos(b) * math.cos(turn)
-    return math.degrees(math.atan2(east, north)) % 360
-
-
 def angle_between(one: float, other: float) -> float:
     """The angle between two bearings in degrees, [0, 180]."""
     return abs((one - other + 180) % 360 - 180)

@@ -31,17 +31,14 @@ def test_the_high_seas_belong_to_nobody(latitude: float, longitude: float) -> No
     assert places.ground(latitude, longitude).countries == frozenset()
 
 
-@pytest.mark.parametrize(("one", "other", "km", "degrees"), [
-    ((51.5074, -0.1278), (48.8566, 2.3522), 343.6, 148.1), ((0.0, 179.5), (0.0, -179.5), 111.2, 90.0),
-    ((90.0, 0.0), (90.0, 120.0), 0.0, None), ((-33.87, 151.21), (35.68, 139.69), 7823.0, 351.0), ((0.0, 0.0),
-    (0.0, 180.0), 20015.1, None),
+@pytest.mark.parametrize(("one", "other", "km"), [
+    ((51.5074, -0.1278), (48.8566, 2.3522), 343.6), ((0.0, 179.5), (0.0, -179.5), 111.2),
+    ((90.0, 0.0), (90.0, 120.0), 0.0), ((-33.87, 151.21), (35.68, 139.69), 7823.0), ((0.0, 0.0), (0.0, 180.0), 20015.1),
 ])  # fmt: skip
-def test_distances_and_bearings_hold_across_the_antimeridian_and_at_the_poles(
-    one: tuple[float, float], other: tuple[float, float], km: float, degrees: float | None
+def test_distances_hold_across_the_antimeridian_and_at_the_poles(
+    one: tuple[float, float], other: tuple[float, float], km: float
 ) -> None:
     assert places.distance_km(*one, *other) == pytest.approx(km, rel=3e-3, abs=0.1)
-    if degrees is not None:
-        assert places.angle_between(places.bearing(*one, *other), degrees) < 1.0
 
 
 # Reference: NREL SPA as implemented by pvlib 0.16.1, without refraction.
