@@ -119,6 +119,6 @@ def _controls(subject: Subject, tasks: list[ProxyTask], seed: int, alpha: float)
         answers = {path.stem: read_predictions(path) for path in folder.glob("*.jsonl")}
         known = {prediction.id for prediction in answers["proxy"]}
         asked = [task for task in tasks if task.id in known]
-        wanted = {name: answers[name] for name in (*controls.BLIND, controls.PERMUTED) if name in answers}
+        wanted = {name: answers[name] for name in controls.CONTROLS if name in answers}
         found[folder.name] = controls.score(asked, answers["proxy"], wanted, seed, alpha)
     return found

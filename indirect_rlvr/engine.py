@@ -14,6 +14,7 @@ from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
+from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
@@ -184,14 +185,14 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
 def costs(run: Run) -> list[str]:
     """The work a recipe asks for, in the units that drive its price."""
     recipe, grpo = run.recipe, run.recipe.grpo
-    per_row = recipe.evaluation.tasks + 2 * recipe.evaluation.control_tasks
+    per_row = recipe.evaluation.tasks + len(CONTROLS) * recipe.evaluation.control_tasks
     trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
     rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
     return [
         f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
         f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps",
-        f"evaluation: {len(run.models()) * per_row:,} completions of proxy tasks, "
+        f"evaluation: at most {len(run.models()) * per_row:,} completions of proxy tasks, "
         f"and {2 * recipe.evaluation.targets:,} for each target task",
     ]
 

@@ -21,6 +21,8 @@ NO_QUERY, NO_IMAGES, OTHER_QUERY, PERMUTED = "no_query", "no_images", "other_que
 BLIND = (NO_QUERY, NO_IMAGES, OTHER_QUERY)
 """Controls in which nobody can know the answer."""
 
+CONTROLS = (*BLIND, PERMUTED)
+
 WITHHELD = "(image withheld)"
 
 
@@ -79,8 +81,8 @@ def score(
     known = {row.id: row for row in score_predictions(tasks, proxy)}
     found: dict[str, Any] = {}
     for name, predictions in controls.items():
-        if name not in (*BLIND, PERMUTED):
-            raise DataError(f"unknown control `{name}`; the controls are: {', '.join((*BLIND, PERMUTED))}")
+        if name not in CONTROLS:
+            raise DataError(f"unknown control `{name}`; the controls are: {', '.join(CONTROLS)}")
         given = list(predictions)
         ids = {prediction.id for prediction in given}
         asked = [task for task in tasks if task.id in ids]
