@@ -54,10 +54,14 @@ def evaluate(url: str, out: Path, *more: str) -> Result:
     )  # fmt: skip
 
 
-def test_no_domain_lists_the_installed() -> None:
-    result = rlvr("benchmarks")
-    assert result.exit_code == 2
-    assert result.stderr == "rlvr: which domain? give --domain NAME; installed domains: geo, template\n"
+def test_a_benchmark_that_no_domain_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "said.jsonl").touch()
+    for result in (
+        rlvr("benchmarks", "puls"),
+        rlvr("score", "--benchmark", "puls", "--predictions", str(tmp_path / "said.jsonl")),
+    ):
+        assert result.exit_code == 2
+        assert result.stderr.startswith("rlvr: benchmark `puls` is one of no installed domain; `rlvr benchmarks` lists")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,9 @@ def test_answers_to_targets_are_scored_against_the_records_of_their_run(tmp_path
 
 def test_benchmarks_are_listed_and_shown_in_full() -> None:
     assert "pulse" in rlvr("benchmarks", "--domain", "template").stdout
+    everything = rlvr("benchmarks").stdout
+    assert "pulse" in everything and "geochain" in everything
+    assert rlvr("benchmarks", "pulse").stdout == rlvr("benchmarks", "pulse", "--domain", "template").stdout
     shown = rlvr("benchmarks", "pulse", "--domain", "template").stdout
     assert shown.startswith("pulse: is the pulse low, normal or high\ncompared by: correct\n")
 

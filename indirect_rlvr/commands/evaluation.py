@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from indirect_rlvr.errors import ConfigError, RlvrError
+from indirect_rlvr.errors import RlvrError
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="Name of an installed domain.")]
 DataRoot = Annotated[
@@ -77,8 +77,7 @@ def evaluate(
 
 
 def score(
-    domain: Domain,
-    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Name of a benchmark of the domain.")],
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Name of a benchmark of an installed domain.")],
     predictions: Annotated[
         Path,
         typer.Option(
@@ -90,6 +89,9 @@ def score(
     ] = None,
     data_root: DataRoot = None,
     convention: Annotated[str | None, typer.Option("--convention", help="Only the metrics of this convention.")] = None,
+    domain: Annotated[
+        str | None, typer.Option("--domain", "-d", help="Where several installed domains have such a benchmark.")
+    ] = None,
     recipe: Recipe = "default",
     as_json: AsJson = False,
 ) -> None:
@@ -98,14 +100,15 @@ def score(
     What is wrong with the file (torn lines, unknown or repeated ids …) is counted and named.
 
     \b
-    rlvr score --domain geo --benchmark geochain --predictions answers.jsonl --data-root data
-    rlvr score --domain geo --benchmark higher-place --predictions answers.jsonl --truth runs/geo
-    rlvr score --domain geo --benchmark imageo-pcw --predictions answers.jsonl --truth pcw --convention official --json
+    rlvr score --benchmark geochain --predictions answers.jsonl --data-root data
+    rlvr score --benchmark higher-place --predictions answers.jsonl --truth runs/geo
+    rlvr score --benchmark imageo-pcw --predictions answers.jsonl --truth pcw --convention official --json
     """
     from indirect_rlvr.evaluation import session
     from indirect_rlvr.reporting import evaluated
 
-    found = session.score(domain, benchmark, predictions, truth, data_root, convention, recipe)
+    owner = domain or session.domain_of(benchmark, recipe)
+    found = session.score(owner, benchmark, predictions, truth, data_root, convention, recipe)
     _print(found, evaluated.scored(found), as_json)
 
 
@@ -115,22 +118,21 @@ def benchmarks(
     data_root: DataRoot = None,
     recipe: Recipe = "default",
 ) -> None:
-    """List the benchmarks of a domain: sizes, licences, where they come from, and what is lacking here.
+    """List the benchmarks of the installed domains: sizes, licences, where they come from, and what is lacking here.
 
     \b
-    rlvr benchmarks --domain geo
+    rlvr benchmarks
     rlvr benchmarks --domain geo --data-root data
-    rlvr benchmarks geochain --domain geo --data-root data
+    rlvr benchmarks geochain --data-root data
     """
     from indirect_rlvr.domain import installed
     from indirect_rlvr.evaluation import session, suite
     from indirect_rlvr.reporting import evaluated
 
-    if domain is None:
-        raise ConfigError(f"which domain? give --domain NAME; installed domains: {', '.join(installed()) or 'none'}")
     if lost := suite.check_root(data_root):
         typer.echo(lost, err=True)
-    places = session.places(domain, data_root, recipe, name)
+    owners = [domain] if domain else [session.domain_of(name, recipe)] if name else list(installed())
+    places = [where for owner in owners for where in session.places(owner, data_root, recipe, name)]
     typer.echo(evaluated.benchmark(places[0]) if name else evaluated.benchmarks(places))
 
 

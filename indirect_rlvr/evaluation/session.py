@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from indirect_rlvr.config import Recipe
-from indirect_rlvr.domain import Domain, load_domain, recipe_path
+from indirect_rlvr.domain import Domain, installed, load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.evaluation import held_out, predictions, suite
 from indirect_rlvr.evaluation.asking import Policy
@@ -123,6 +123,21 @@ def places(
     known = known_benchmarks(load_domain(domain_name, recipe.records), recipe)
     wanted = known if name is None else [suite.named(known, name)]
     return [suite.place(each, data_root) if each.source else Place(each, Path(), "") for each in wanted]
+
+
+def domain_of(benchmark: str, recipe_name: str = "default") -> str:
+    """The one installed domain that has a benchmark of this name; raises ConfigError where none or several have."""
+    having = []
+    for name in installed():
+        recipe = _recipe(name, recipe_name)
+        if benchmark in {each.name for each in known_benchmarks(load_domain(name, recipe.records), recipe)}:
+            having.append(name)
+    if len(having) != 1:
+        raise ConfigError(
+            f"benchmark `{benchmark}` is one of {', '.join(having) or 'no installed domain'}; `rlvr benchmarks` lists "
+            f"what there is, and --domain NAME says which; installed domains: {', '.join(installed()) or 'none'}"
+        )
+    return having[0]
 
 
 def folder_name(model: str) -> str:
