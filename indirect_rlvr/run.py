@@ -151,8 +151,12 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`; for whoever holds it alone."""
     for path in list(folder.rglob(".*")):
-        if re.fullmatch(r"\..+\.[0-9]+", path.name):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if not re.fullmatch(r"\..+\.[0-9]+", path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
