@@ -45,11 +45,43 @@ class Tasks(Section):
     """Probes whose win is reported and does not refuse the data set, by their names in audit.json."""
 
 
+class Teacher(Section):
+    """A model that writes traces; only read where `scaffold.writer` names who runs it."""
+
+    model: str = ""
+    """A folder, a hub id, or the name that the server of `url` knows."""
+    url: str = "http://localhost:8000/v1"
+    """The server of "openai-url", up to /v1."""
+    key_variable: str = "OPENAI_API_KEY"
+    """The environment variable that holds the server's key; its value is never written anywhere."""
+    concurrency: int = Field(8, ge=1, le=1024)
+    """Requests at a time, or prompts of a batch."""
+    max_tokens: int = Field(1024, ge=1)
+    """Tokens of a trace at most."""
+    temperature: float = Field(0.7, ge=0)
+    """0 is greedy."""
+    attempts: int = Field(2, ge=1)
+    """How often a task is asked whose trace was dropped."""
+    shows_answer: bool = False
+    """Tell the teacher the right answer; then SFT sees it too, and it is no longer an indirect reward alone."""
+    price_in: float = Field(0.0, ge=0)
+    """Price of a million prompt tokens, in any currency."""
+    price_out: float = Field(0.0, ge=0)
+    """Price of a million completion tokens, in the same currency."""
+    budget: float = Field(0.0, ge=0)
+    """At most so much is spent, in the same currency; 0 is no limit."""
+
+
 class Scaffold(Section):
     """The SFT set."""
 
     count: int = Field(1000, ge=0)
     """Training tasks that get a trace; 0 leaves SFT out."""
+    writer: Literal["rules", "transformers", "vllm", "openai-url"] = "rules"
+    """Who writes: the domain's own rules, or a teacher, and who runs it."""
+    similarity: float = Field(1.0, gt=0, le=1)
+    """A trace whose words overlap with an earlier one's by this share or more is dropped; 1 keeps all."""
+    teacher: Teacher = Teacher()
 
 
 class Tiny(Section):
@@ -80,6 +112,17 @@ class Prime(Section):
     """Peak rate, after a linear warm-up and before a linear decay."""
 
 
+class Lora(Section):
+    """Low-rank adapters in the place of full-parameter training (Hu et al. 2021); needs the extra `lora`."""
+
+    rank: int = Field(0, ge=0)
+    """Rank of the adapters; 0 trains the weights themselves."""
+    alpha: int = Field(32, ge=1)
+    """The adapters' output is scaled by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapters' inputs left out at random."""
+
+
 class Model(Section):
     """The policy before any training."""
 
@@ -89,6 +132,7 @@ class Model(Section):
     """Precision of weights and arithmetic."""
     freeze_vision: bool = True
     """Keep the vision tower as it is in SFT and GRPO."""
+    lora: Lora = Lora()
     tiny: Tiny = Tiny()
     prime: Prime = Prime()
 
@@ -238,6 +282,15 @@ class Evaluation(Section):
     """Prompts generated together."""
 
 
+class Parallel(Section):
+    """How several processes share a training; one process alone needs none of it."""
+
+    strategy: Literal["ddp", "fsdp2", "zero3"] = "ddp"
+    """A whole copy for each process; everything sharded by PyTorch; or by DeepSpeed (the extra `deepspeed`)."""
+    offload: bool = False
+    """Keep what is sharded in the memory of the host while it is not needed."""
+
+
 class Recipe(Section):
     """A whole run."""
 
@@ -252,6 +305,7 @@ class Recipe(Section):
     tasks: Tasks = Tasks()
     scaffold: Scaffold = Scaffold()
     model: Model = Model()
+    parallel: Parallel = Parallel()
     sft: Sft = Sft()
     reward: Reward = Reward()
     grpo: Grpo = Grpo()
