@@ -86,6 +86,8 @@ LOSSES: dict[str, dict[str, Any]] = {
     "two-sided clip": {"loss_type": "grpo", "delta": 1.5},
 }
 """Every loss of TRL, and the options that read log-probabilities or entropies."""
+OF_LOG_PI = ("cispo", "vespo")
+"""Losses whose terms are advantages times log π (`GRPOTrainer._compute_loss`)."""
 KL: dict[str, dict[str, Any]] = {
     "none": {"beta": 0.0},
     "k3": {"beta": 0.1},
@@ -117,7 +119,8 @@ class Found:
     entropies: list[Tensor] = field(default_factory=list)
     loss: float = 0.0
     size: float = 1.0
-    """Of the terms that the loss adds up with either sign: the mean absolute advantage."""
+    """Of the terms that the loss adds up with either sign: the mean absolute advantage, for the losses that multiply it
+    by log π (not by a ratio, which is about 1) times the mean absolute log π."""
     gradients: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -245,14 +248,14 @@ def step(trainer: SharedPrefixTrainer, batch: Mapping[str, Any], *, packed: bool
     """Old and reference log-probabilities, then forward and backward of each micro-batch, on one of the two paths."""
     trainer._packs = packed
     trainer.model.zero_grad()
-    found, accumulation = Found(size=batch["advantages"].abs().mean().item()), trainer.args.gradient_accumulation_steps
+    found, accumulation = Found(), trainer.args.gradient_accumulation_steps
     whole = {**batch, "old_per_token_logps": None, "ref_per_token_logps": None}
     with canary.inference(trainer):
         size = len(batch["prompt_ids"]) // accumulation
         logps, entropies, _ = path(trainer, trainer.model, batch, size)
         reference, _, _ = path(trainer, trainer.ref_model, batch, size)
     whole["old_per_token_logps"] = whole["ref_per_token_logps"] = reference
-    found.logps, found.entropies = [logps, reference], [entropies]
+    found.logps, found.entropies, found.size = [logps, reference], [entropies], _term_size(trainer, batch, logps)
     cut = split_tensor_dict(split_pixel_values_by_grid(whole), accumulation)
     micro_batches = [unsplit_pixel_values_by_grid(part) for part in cut]
     if packed and regroup.is_free(trainer):
@@ -264,6 +267,13 @@ def step(trainer: SharedPrefixTrainer, batch: Mapping[str, Any], *, packed: bool
     gradients = ((name, value.grad) for name, value in trainer.model.named_parameters())
     found.gradients = {name: value.clone() for name, value in gradients if value is not None}
     return found
+
+
+def _term_size(trainer: SharedPrefixTrainer, batch: Mapping[str, Any], logps: Tensor) -> float:
+    size: float = batch["advantages"].abs().mean().item()
+    if trainer.loss_type not in OF_LOG_PI:
+        return size
+    return size * logps[batch["completion_mask"].bool()].abs().mean().item()
 
 
 def path(trainer: SharedPrefixTrainer, model: Any, batch: Mapping[str, Any], size: int) -> Any:
@@ -287,9 +297,14 @@ def apart(ours: Found, theirs: Found) -> dict[str, float]:
     return {
         "log-probabilities": max(map(_relative, ours.logps, theirs.logps)),
         "entropies": max(map(_relative, ours.entropies, theirs.entropies)),
-        "loss": abs(ours.loss - theirs.loss) / max(abs(theirs.loss), theirs.size),
+        "loss": off(ours, theirs),
         "gradients": max((a - b).norm().item() / max(b.norm().item(), 1e-3 * whole) for a, b in pairs),
     }
+
+
+def off(found: Found, true: Found) -> float:
+    """How far one loss is from the other, relative to that or to the size of its terms, whichever is larger."""
+    return abs(found.loss - true.loss) / max(abs(true.loss), true.size)
 
 
 def _relative(ours: Tensor, theirs: Tensor) -> float:
