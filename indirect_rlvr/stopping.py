@@ -57,11 +57,11 @@ def deferred() -> Iterator[Stop]:
         yield stop
         return
     before = [signal.getsignal(number) for number in SIGNALS]
-    noted = 0.0
+    noted: float | None = None
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal noted
-        if not stop.asked:
+        if noted is None:  # the stop itself may have been asked for by another process
             stop.signal, noted = number, time.monotonic()
         elif number == signal.SIGINT or time.monotonic() > noted + TWICE:
             _raise(number, frame)
