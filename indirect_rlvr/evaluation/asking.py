@@ -61,7 +61,7 @@ def ask(
     Raises RunError where the policy does not answer every prompt once, or the disk fails. Several processes share the
     questions as the policy divides them, and all return all rows.
     """
-    rows = processes.agreed(_kept(path, {q.id: q.mark for q in queries}, keep_others) if processes.is_first() else {})
+    rows = processes.by_first(lambda: _kept(path, {each.id: each.mark for each in queries}, keep_others))
     left = [each for each in queries if each.id not in rows]
     if not left:
         return rows

@@ -63,7 +63,7 @@ def evaluate(
             queries = [asking.query(policy, item, prompt, data) for item, prompt in prompts]
             path = folder / policy.model / f"{name}.jsonl"
             asking.ask(load, path, queries, views, f"{policy.model}: {name}")
-    return processes.agreed(results(models, asked, benchmarks, folder) if processes.is_first() else {})
+    return processes.by_first(lambda: results(models, asked, benchmarks, folder))
 
 
 def results(models: Sequence[str], asked: Asked, benchmarks: Sequence[Benchmark], folder: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def policy(model: str, folder: Path, recipe: Recipe) -> Policy:
         cut = Limits(recipe.grpo.max_completion_tokens)
         return local.asker(folder, cut, dtype=recipe.model.dtype, batch=recipe.evaluation.batch)
 
-    weights = processes.agreed(model_digest(folder) if processes.is_first() else "")
+    weights = processes.by_first(lambda: model_digest(folder))
     return Policy(model, digest([weights, recipe.seed, limits]), load)
 
 
