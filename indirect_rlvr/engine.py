@@ -250,13 +250,14 @@ def _set_up_process(threads: int) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if not processes.is_first():
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+        logging.disable(logging.WARNING)
     import torch
     from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(threads)
     transformers_logging.disable_progress_bar()
-    if not processes.is_first():
-        logging.disable(logging.WARNING)
 
 
 def _require_possible(run: Run) -> None:
