@@ -19,7 +19,7 @@ from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
-from indirect_rlvr.stopping import terminable
+from indirect_rlvr.stopping import deferred, terminable
 from indirect_rlvr.types import Counts
 
 OUT_OF_DATE = "out of date"
@@ -115,7 +115,7 @@ def _execute(
             _execute_stage(run, manifest, stage, label, why, say)
     except BaseException as error:
         manifest["state"], manifest["stopped"] = "interrupted", str(error) if isinstance(error, RlvrError) else ""
-        with suppress(RunError):  # a full disk must not hide what stopped the run
+        with suppress(RunError), deferred():  # a full disk must not hide what stopped the run, nor a signal stop this
             manifests.save(run.folder, manifest)
         raise
     manifests.close(manifest, tuple(stage.name for stage in plan))
