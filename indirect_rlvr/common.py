@@ -3,6 +3,7 @@
 One process alone has it all in common with itself.
 """
 
+import os
 import platform
 import secrets
 import time
@@ -15,17 +16,26 @@ from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import digest, write_text
 
 SEEN = ".seen"
+THEIRS = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM")
+"""What accelerate's launcher sets where its own configuration shards models."""
 SECONDS = 20.0
 """How long a file may take to be seen on another machine: file systems over a network remember what was not there."""
 
 
 def require_same(recipe: Recipe, pack: str, command: list[object]) -> None:
-    """Raise ConfigError, on every process, where one was given another recipe or command or has other packages.
+    """Raise ConfigError, on every process, where one was given another recipe or command or has other packages, or
+    where the launcher wants to shard models by itself.
 
     `pack` is the distribution of the domain, `command` the rest of what was given.
     """
     if processes.count() == 1:
         return
+    for name in THEIRS:
+        if os.environ.get(name, "").lower() in ("true", "1"):
+            raise ConfigError(
+                f"the launcher sets {name}, by its own configuration; say how models are sharded in `[parallel]` of "
+                "the recipe, and start the processes with torchrun, rlvr run --nproc, or accelerate launch --multi_gpu"
+            )
     mine = {f"`{name}` of the recipe": digest(value) for name, value in redacted(recipe.model_dump()).items()}
     mine |= {"the command": digest(command), "Python": platform.python_version()} | manifest.versions(pack)
     everyone = processes.gathered([platform.node(), mine])

@@ -50,8 +50,8 @@ SLURM = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 # Give your site's --partition, --account, --time, --cpus-per-task and --mem here or to sbatch. The run folder has to be
-# on a file system that all nodes see. {notice} s before its time is over a training stops with a checkpoint, if its step
-# ends by then; submit the same script again, and it goes on.
+# on a file system that all nodes see. A training stops with a checkpoint {notice} s before its time is over, if its
+# step ends by then; submit the same script again, and it goes on.
 set -euo pipefail
 cd {here}
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={shutdown}

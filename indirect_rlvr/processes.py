@@ -18,7 +18,7 @@ PATIENCE = timedelta(days=2)
 """How long a process waits for the first one, which may be mining or writing while the others have nothing to do."""
 ARRIVAL = timedelta(minutes=30)
 """How long the processes that are there wait for the last one at the beginning."""
-GRACE = 5.0
+GRACE = 3.0
 """Seconds for which another process that fails lets the first one speak, which mostly fails of the same."""
 FAILURE = "failure"
 
