@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from indirect_rlvr import manifest, processes
@@ -18,11 +19,12 @@ from indirect_rlvr.run import digest, write_text
 SEEN = ".seen"
 THEIRS = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM")
 """What accelerate's launcher sets where its own configuration shards models."""
-SECONDS = 20.0
-"""How long a file may take to be seen on another machine: file systems over a network remember what was not there."""
+SECONDS = 90.0
+"""How long a file may take to be seen on another machine: network file systems remember for up to a minute that
+something was not there."""
 
 
-def require_same(recipe: Recipe, pack: str, command: list[object]) -> None:
+def require_same(recipe: Recipe, pack: str, command: Sequence[object]) -> None:
     """Raise ConfigError, on every process, where one was given another recipe or command or has other packages, or
     where the launcher wants to shard models by itself.
 
@@ -38,7 +40,7 @@ def require_same(recipe: Recipe, pack: str, command: list[object]) -> None:
             )
     mine = {f"`{name}` of the recipe": digest(value) for name, value in redacted(recipe.model_dump()).items()}
     mine |= {"the command": digest(command), "Python": platform.python_version()} | manifest.versions(pack)
-    everyone = processes.gathered([platform.node(), mine])
+    everyone = processes.gathered((platform.node(), mine))
     for number, (host, theirs) in enumerate(everyone):
         other = sorted(name for name in {*theirs, *everyone[0][1]} if theirs.get(name) != everyone[0][1].get(name))
         if other:
@@ -57,7 +59,7 @@ def require_shared(folder: Path) -> None:
     if processes.is_first():
         write_text(path, word)
     processes.wait()
-    everyone = processes.gathered([platform.node(), _sees(path, word)])
+    everyone = processes.gathered((platform.node(), _sees(path, word)))
     if processes.is_first():
         path.unlink()
     blind = sorted({host for host, sees in everyone if not sees})

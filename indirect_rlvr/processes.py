@@ -55,6 +55,8 @@ def join() -> None:
     if count() == 1:
         return
     import torch
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if torch.distributed.is_initialized():
         return
@@ -64,8 +66,8 @@ def join() -> None:
         _take_gpu(torch.cuda.device_count())
         torch.cuda.set_device(local_rank())
     try:
-        _store, number, size = next(torch.distributed.rendezvous("env://", timeout=ARRIVAL))
-        within = torch.distributed.PrefixStore("group", _store)
+        _store, number, size = next(rendezvous("env://", timeout=ARRIVAL))
+        within = PrefixStore("group", _store)
         torch.distributed.init_process_group(backend, store=within, rank=number, world_size=size, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:  # torch.distributed.DistError is a RuntimeError
         raise RunError(

@@ -22,9 +22,9 @@ from indirect_rlvr.run import read_jsonl
 pytestmark = pytest.mark.slow
 SETTINGS = (
     "records.patients=40", "tasks.train=20", "tasks.test=20", "tasks.k=3", "scaffold.count=20", "model.prime.steps=2",
-    "model.prime.batch=4", "sft.steps=2", "sft.batch=4", "grpo.steps=3", "grpo.save_steps=1", "grpo.from_base=false",
-    "grpo.prompts_per_step=2", "grpo.group_size=4", "grpo.max_completion_tokens=16", "evaluation.tasks=10",
-    "evaluation.control_tasks=10", "evaluation.targets=10", "evaluation.batch=3",
+    "model.prime.batch=4", "sft.steps=2", "sft.batch=4", "grpo.steps=2", "grpo.save_steps=1", "grpo.from_base=false",
+    "grpo.prompts_per_step=2", "grpo.group_size=4", "grpo.max_completion_tokens=16", "evaluation.tasks=8",
+    "evaluation.control_tasks=4", "evaluation.targets=4", "evaluation.batch=3",
 )  # fmt: skip
 TIMES = ("step_time", "time")
 """Parts of the names of metrics that no two runs have in common."""
@@ -72,15 +72,6 @@ def manifest(folder: Path) -> dict:
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
 
 
-def test_a_second_run_finds_everything_finished(two: Path) -> None:
-    before = made(two)
-    done = whole(two, "--nproc", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [line.partition(": ")[2] for line in done.stdout.splitlines()] == ["finished before, skipped"] * 8
-    assert made(two) == before
-    assert manifest(two)["hardware"]["processes"] == 2
-
-
 def test_two_processes_are_answered_what_one_is_answered(two: Path, tmp_path: Path) -> None:
     alone = tmp_path / "run"
     shutil.copytree(two, alone)
@@ -93,6 +84,7 @@ def test_two_processes_are_answered_what_one_is_answered(two: Path, tmp_path: Pa
         both = [{row["id"]: row for row in read_jsonl(folder / path)} for folder in (two, alone)]
         assert both[0] == both[1]
     assert (two / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+    assert [manifest(folder)["hardware"]["processes"] for folder in (two, alone)] == [2, 1]
 
 
 def test_a_killed_process_ends_the_run_and_the_same_command_ends_as_if_nothing_had_been(
@@ -140,19 +132,8 @@ def test_another_recipe_in_one_process_is_one_error_and_nothing_starts(
     first, second = in_processes(command(out), command(out, "--set", "grpo.steps=4"))
     assert (first.returncode, second.returncode) == (2, 2)
     host = os.uname().nodename
-    assert first.stderr.startswith(f"rlvr: process 1 on {host} differs from process 0 on {host} in `grpo` of the recipe;")
+    assert first.stderr.startswith(
+        f"rlvr: process 1 on {host} differs from process 0 on {host} in `grpo` of the recipe;"
+    )
     assert (first.stdout, second.stdout, second.stderr) == ("", "", "")
     assert not out.exists()
-
-
-def test_a_folder_that_not_all_processes_see_is_refused_and_named(
-    tmp_path: Path, in_processes: Callable[..., list[subprocess.CompletedProcess[str]]]
-) -> None:
-    places = [tmp_path / "a", tmp_path / "b"]
-    for place in places:
-        place.mkdir()
-    first, second = in_processes(*[command(Path("run"), "--until", "tasks")] * 2, folders=places)
-    assert (first.returncode, second.returncode, second.stderr) == (1, 1, "")
-    assert "give --out a folder on a file system that every machine mounts at the same place" in first.stderr
-    assert not list(places[0].glob("run/*.json*"))
-    assert not (places[1] / "run").exists()

@@ -78,6 +78,24 @@ def test_an_error_of_the_first_alone_is_raised_in_both_and_said_once(do: Callabl
     assert said == ["rlvr: full\n", ""]
 
 
+def test_a_folder_that_not_all_see_is_refused_in_both_and_named(do: Callable[..., tuple]) -> None:
+    codes, _, said = do(
+        "from pathlib import Path\n"
+        "from indirect_rlvr import common\n"
+        "common.SECONDS = 0.5\n"
+        "folder = Path(__file__).parent\n"
+        "common.require_shared(folder)\n"
+        "assert not (folder / common.SEEN).exists() or not first\n"
+        "common.require_shared(folder / str(processes.rank()))"
+    )
+    assert codes == [1, 1]
+    host = os.uname().nodename
+    assert (
+        f"/0` on {host} is not the folder of that name on {host}, where the first process runs; give --out" in said[0]
+    )
+    assert said[1] == ""
+
+
 def test_they_know_what_the_first_says_and_what_each_has(do: Callable[..., tuple]) -> None:
     codes, printed, said = do(
         "import json\n"
