@@ -35,8 +35,8 @@ def measure(
 ) -> dict[str, Any]:
     """Ask what is not answered yet, score it, write `results.json` and return it.
 
-    Several processes share the questions. `about` goes into the results as it is. `absent` and what is at fault stand in `not_asked`. Raises RunError where
-    `out` holds the answers of another policy.
+    `about` goes into the results as it is. `absent` and what is at fault stand in `not_asked`. Raises RunError where
+    `out` holds the answers of another policy. Several processes share the questions, and all return the results.
     """
     processes.by_first(lambda: _claim(out, policy))
     load = cache(policy.load)
