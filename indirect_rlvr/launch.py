@@ -27,6 +27,7 @@ from indirect_rlvr.errors import ConfigError, RunError
 
 OPTIONS = ("--nproc", "--nodes", "--emit")
 """What is for the launcher, each with a value, and not for the processes."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HOST = "127.0.0.1"
 AT_MOST = 1024
 """Processes of one machine."""
@@ -87,6 +88,8 @@ def start(arguments: Sequence[str], count: int) -> int:
     """
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     logging.getLogger("torch.distributed.elastic.multiprocessing.redirects").setLevel(logging.CRITICAL)
+    heeded = [number.name for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # not under nohup
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(heeded)
     store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
     command = (*_switches(), "-m", "indirect_rlvr", *arguments)
     with TemporaryDirectory(prefix="rlvr-") as logs:
@@ -147,11 +150,11 @@ def _environment(rank: int, count: int, port: int) -> dict[str, str]:
 
 
 def _end(context: PContext, number: signal.Signals) -> int:
-    """Pass a signal on, and those that follow it."""
+    """Pass a signal on, and those that follow it; a closed terminal is like SIGTERM."""
     first, patience = number, BOUNDARY
     while True:
         try:
-            context.close(number, patience)
+            context.close(signal.SIGTERM if number == signal.SIGHUP else number, patience)
             return 128 + first
         except SignalException as error:
             number, patience = error.sigval, AT_ONCE
