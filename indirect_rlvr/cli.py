@@ -4,14 +4,17 @@ A mistake of the user ends with its message alone on standard error and the exit
 """
 
 import json
+import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from indirect_rlvr import processes
 from indirect_rlvr.commands import audit, compare, data, difficulty, doctor, evaluation, export, prepare, status
+from indirect_rlvr.commands.launching import Nproc, started
 from indirect_rlvr.errors import ConfigError, RlvrError
 from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.stopping import Terminated
@@ -25,11 +28,26 @@ class _Messages(TyperGroup):
             return super().invoke(ctx)
         except RlvrError as error:
             notes = getattr(error, "__notes__", [])
-            typer.echo(redacted_text("\n".join(["rlvr: " + str(error), *notes])), err=True)
-            raise typer.Exit(error.exit_code) from error
+            raise typer.Exit(_say("\n".join([f"{_who()}{error}", *notes]), error.exit_code)) from error
         except KeyboardInterrupt as error:
-            typer.echo("\nrlvr: interrupted; the same command continues where it stopped", err=True)
-            raise typer.Exit(143 if isinstance(error, Terminated) else 130) from error
+            code = 143 if isinstance(error, Terminated) else 130
+            said = "\nrlvr: interrupted; the same command continues where it stopped"
+            raise typer.Exit(_say(said, code)) from error
+        except Exception:
+            processes.speaks(1)
+            raise
+
+
+def _say(message: str, code: int) -> int:
+    """Say why this process fails, unless another one does or did; returns the exit code of all of them."""
+    speaks, agreed = processes.speaks(code)
+    if speaks:
+        typer.echo(redacted_text(message), err=True)
+    return agreed
+
+
+def _who() -> str:
+    return "rlvr: " if processes.is_first() else f"rlvr: process {processes.rank()}: "
 
 
 app = typer.Typer(
@@ -105,11 +123,16 @@ def run(
         bool,
         typer.Option("--accept-changes", help="Make finished stages anew where recipe, packages or processes changed."),
     ] = False,
+    nproc: Nproc = 1,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines of --emit, each with --nproc processes.")] = 1,
+    emit: Annotated[
+        Literal["slurm"] | None, typer.Option("--emit", help="Print a script that does this run there; do nothing.")
+    ] = None,
 ) -> None:
     """Train on the proxy task, measure on the target tasks, write the report.
 
     Finished stages are kept, and training goes on from its newest checkpoint: the same command continues after an
-    interruption, to the same bytes.
+    interruption, to the same bytes. torchrun and accelerate launch start it too, with -m indirect_rlvr.
 
     \b
     rlvr run --domain geo
@@ -117,10 +140,15 @@ def run(
     rlvr run --domain geo --recipe my/recipe.toml --dry-run
     rlvr run --domain geo --from evaluate
     rlvr run --domain geo --until tasks
+    rlvr run --domain geo --nproc 8
+    rlvr run --domain geo --nproc 8 --nodes 4 --emit slurm > geo.sbatch
     """
     from indirect_rlvr import engine
 
     name = _chosen(domain)
+    if nodes > 1 and emit is None:
+        raise ConfigError(f"--nodes {nodes} needs --emit slurm: rlvr itself starts processes on this machine only")
+    processes.join()
     prepared, recipe_name = engine.prepare(
         name,
         recipe,
@@ -131,8 +159,13 @@ def run(
     )
     if dry_run:
         typer.echo(engine.plan(prepared, recipe_name, first, last))
-        return
-    engine.execute(prepared, recipe_name, first, last, typer.echo)
+    elif emit:
+        from indirect_rlvr import launch
+
+        typer.echo(launch.slurm(launch.without_own(sys.argv[1:]), f"rlvr-{name}", nproc, nodes), nl=False)
+    elif not started(nproc):
+        engine.execute(prepared, recipe_name, first, last, typer.echo)
+        processes.leave()
 
 
 @app.command()

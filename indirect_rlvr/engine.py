@@ -1,5 +1,6 @@
 """Runs the stages of `pipeline.py`: skips what is finished, says what changed, marks what ends well."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from indirect_rlvr import lock
+from indirect_rlvr import common, lock, processes
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
@@ -18,7 +19,7 @@ from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
-from indirect_rlvr.stopping import terminable
+from indirect_rlvr.stopping import deferred, terminable
 from indirect_rlvr.types import Counts
 
 OUT_OF_DATE = "out of date"
@@ -51,15 +52,44 @@ def execute(
 ) -> None:
     """Run the stages from `first` (made anew; the earlier ones must be finished) to `last`, skipping finished ones.
 
-    Raises RunError where the folder belongs to another run, another process is at work in it, or an earlier stage is
-    missing; the manifest records an interruption and whatever was finished stays.
+    Of several processes the first one decides and records, and does alone what is not done together; every one of them
+    has to come here. Raises RunError where the folder belongs to another run, another process is at work in it, or an
+    earlier stage is missing, ConfigError where the processes were not given the same; the manifest records an
+    interruption and whatever was finished stays.
     """
     bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
     _require_possible(run)
+    command = [str(run.folder), recipe_name, first, last, run.allow_leaks, run.accept_changes]
+    common.require_same(run.recipe, manifests.pack_distribution(run.domain.module), command)
+    if not processes.is_first():
+        with terminable():
+            common.require_shared(run.folder)
+            _follow(run)
+        return
     manifests.open_manifest(run.folder, run.recipe, recipe_name)  # refuses what is not ours before anything is written
     with lock.held(run.folder), terminable():
+        common.require_shared(run.folder)
         _execute(run, recipe_name, bounds, first, say)
+        processes.agreed(None)
+
+
+def _follow(run: Run) -> None:
+    """Do the stages that are done together when the first process says so, until it is done."""
+    wanted = {stage.name: stage for stage in stages(run.recipe)}
+    while order := processes.agreed(None):
+        name, identity = order
+        _do(run, wanted[name], identity)
+
+
+def _do(run: Run, stage: Stage, identity: dict[str, str]) -> Counts:
+    run.identity.clear()
+    run.identity.update(identity)
+    with disk_errors(run.folder), processes.losses():
+        counts = stage.does(run)
+    if stage.together:
+        processes.wait()
+    return counts
 
 
 def _execute(
@@ -85,7 +115,7 @@ def _execute(
             _execute_stage(run, manifest, stage, label, why, say)
     except BaseException as error:
         manifest["state"], manifest["stopped"] = "interrupted", str(error) if isinstance(error, RlvrError) else ""
-        with suppress(RunError):  # a full disk must not hide what stopped the run
+        with suppress(RunError), deferred():  # a full disk must not hide what stopped the run, nor a signal stop this
             manifests.save(run.folder, manifest)
         raise
     manifests.close(manifest, tuple(stage.name for stage in plan))
@@ -117,10 +147,10 @@ def _execute_stage(
     again = f" ({why})" if why and why.startswith(OUT_OF_DATE) else ""
     say(f"{label}: {stage.help}{again}")
     began = time.monotonic()
-    run.identity.clear()
-    run.identity.update(parts(run, stage) | manifests.surroundings(manifest))
-    with disk_errors(run.folder):
-        counts = stage.does(run)
+    identity = parts(run, stage) | manifests.surroundings(manifest)
+    if stage.together:
+        processes.agreed((stage.name, identity))
+    counts = _do(run, stage, identity)
     seconds = time.monotonic() - began
     manifest["notes"].update(run.notes)
     manifest["artefacts"].update(plain(run.artefacts))
@@ -215,16 +245,19 @@ def _index(names: list[str], name: str | None, default: int) -> int:
 def _set_up_process(threads: int) -> None:
     """Threads that spin against each other make everything slower, and another number of them gives other bytes.
 
-    The progress bars of transformers' own loading and saving go; ours stay.
+    The progress bars of transformers' own loading and saving go; ours stay. Of several processes only the first warns.
     """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if not processes.is_first():
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+        logging.disable(logging.WARNING)
     import torch
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(threads)
-    logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def _require_possible(run: Run) -> None:
@@ -236,7 +269,7 @@ def _require_possible(run: Run) -> None:
     recipe = run.recipe
     require_there(recipe.model.path)
     build(recipe.reward, run.domain.rewards())
-    if recipe.sft.trl or recipe.grpo.trl:  # TRL takes seconds to import
+    if recipe.sft.trl or recipe.grpo.trl or processes.count() > 1:  # TRL takes seconds to import
         from indirect_rlvr.training.options import require_usable
 
         require_usable(recipe)

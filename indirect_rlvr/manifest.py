@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
-from indirect_rlvr import shapes
+from indirect_rlvr import processes, shapes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.redaction import redacted
@@ -52,10 +52,10 @@ def describe(manifest: dict[str, Any], recipe: Recipe, recipe_name: str, pack: s
         recipe_name=recipe_name,
         recipe=recipe.model_dump(),
         seed=recipe.seed,
-        packages=_versions((*PACKAGES, pack)),
+        packages=versions(pack),
         hardware={
             "machine": platform.machine(), "system": platform.system(), "python": platform.python_version(),
-            "processors": os.cpu_count(), "processes": int(os.environ.get("WORLD_SIZE", "1")),
+            "processors": os.cpu_count(), "processes": processes.count(),
             "threads": recipe.threads, "processor": processor(),
         },
         state="running",
@@ -101,9 +101,10 @@ def pack_distribution(module: str) -> str:
     return top
 
 
-def _versions(names: tuple[str, ...]) -> dict[str, str]:
+def versions(pack: str) -> dict[str, str]:
+    """The version of each package that is installed, of those that matter and the distribution `pack` of a domain."""
     found = {}
-    for name in names:
+    for name in (*PACKAGES, pack):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

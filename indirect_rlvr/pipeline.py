@@ -11,6 +11,7 @@ from typing import Any
 
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
+from indirect_rlvr.processes import is_first
 from indirect_rlvr.progress import each
 from indirect_rlvr.types import Counts, ProxyTask, Split
 
@@ -168,10 +169,11 @@ def evaluate(run: Run) -> Counts:
     policies = [policy(model, folder, run.recipe) for model, folder in run.models().items()]
     data, folder = file_digest(run.views / "records.jsonl"), run.folder / "evaluation"
     results = benchmark.evaluate(policies, asked, targets, run.domain.render, folder, run.views, data)
-    for row in results["rows"]:
-        answers = folder / row["model"] / f"{benchmark.PROXY}.jsonl"
-        row["claims"] = claims.write(run.domain.check_facts, tasks, answers)
-    write_json(run.folder / "results.json", results)
+    if is_first():
+        for row in results["rows"]:
+            answers = folder / row["model"] / f"{benchmark.PROXY}.jsonl"
+            row["claims"] = claims.write(run.domain.check_facts, tasks, answers)
+        write_json(run.folder / "results.json", results)
     return Counts(len(policies) * len(asked[benchmark.PROXY]), "answers to held-out tasks")
 
 
@@ -210,13 +212,14 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage: its name on the command line, what it does, the recipe's keys and the stages its output depends on,
-    and what it writes."""
+    what it writes, and whether all processes of a run do it `together` or the first one alone."""
 
     name: str
     does: Callable[[Run], Counts]
     settings: tuple[str, ...]
     after: tuple[str, ...]
     writes: tuple[str, ...]
+    together: bool = False
 
     @property
     def help(self) -> str:
@@ -229,10 +232,17 @@ STAGES = (
     Stage("tasks", tasks, ("tasks",), ("records",), ("tasks.jsonl", "audit.json")),
     Stage("scaffold", scaffold, ("scaffold",), ("tasks",), ("sft.jsonl",)),
     Stage("base", base, ("domain", "records", "model"), (), ("base",)),
-    Stage("sft", sft, ("sft", "threads"), ("scaffold", "base"), ("sft",)),
-    Stage("grpo-zero", grpo_zero, ("grpo", "reward", "threads"), ("tasks", "base"), ("grpo-zero",)),
-    Stage("grpo", grpo, ("grpo", "reward", "threads"), ("tasks", "sft"), ("grpo",)),
-    Stage("evaluate", evaluate, ("evaluation",), ("grpo-zero", "grpo"), ("evaluation", "results.json")),
+    Stage("sft", sft, ("sft", "parallel", "threads"), ("scaffold", "base"), ("sft",), together=True),
+    Stage(
+        "grpo-zero",
+        grpo_zero,
+        ("grpo", "reward", "parallel", "threads"),
+        ("tasks", "base"),
+        ("grpo-zero",),
+        together=True,
+    ),
+    Stage("grpo", grpo, ("grpo", "reward", "parallel", "threads"), ("tasks", "sft"), ("grpo",), together=True),
+    Stage("evaluate", evaluate, ("evaluation",), ("grpo-zero", "grpo"), ("evaluation", "results.json"), together=True),
     Stage("report", report, (), ("evaluate",), ("report.html", "report.md")),
 )
 

@@ -5,12 +5,25 @@ imports torch for a process that is alone.
 """
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from indirect_rlvr.errors import RlvrError, RunError
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
 """How long a process waits for the first one, which may be mining or writing while the others have nothing to do."""
+ARRIVAL = timedelta(minutes=30)
+"""How long the processes that are there wait for the last one at the beginning."""
+GRACE = 3.0
+"""Seconds for which another process that fails lets the first one speak, which mostly fails of the same."""
+FAILURE = "failure"
+
+_store: Any = None
+"""What the processes share beside their group: it still answers when one of them is gone."""
 
 
 def rank() -> int:
@@ -23,26 +36,62 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def local_rank() -> int:
+    """The number of this process among those of its machine, from 0 on: it has the GPU of that number."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def is_first() -> bool:
     """Whether this is the process that writes what all share."""
     return rank() == 0
 
 
 def join() -> None:
-    """Meet the other processes; nothing alone, or a second time."""
+    """Meet the other processes, and take this one's GPU where there are some; nothing alone, or a second time.
+
+    Raises RunError where they do not all come, or there are more processes than GPUs on this machine.
+    """
+    global _store
+    if count() == 1:
+        return
+    import torch
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    if torch.distributed.is_initialized():
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"
+        _take_gpu(torch.cuda.device_count())
+        torch.cuda.set_device(local_rank())
+    try:
+        _store, number, size = next(rendezvous("env://", timeout=ARRIVAL))
+        within = PrefixStore("group", _store)
+        torch.distributed.init_process_group(backend, store=within, rank=number, world_size=size, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:  # torch.distributed.DistError is a RuntimeError
+        raise RunError(
+            f"process {rank()} of {count()} did not meet the others: {error}; see that the launcher's "
+            "MASTER_ADDR and MASTER_PORT can be reached from every machine, and that it starts them all"
+        ) from error
+
+
+def leave() -> None:
+    """Part from the others at the end of a run that went well."""
+    global _store
     if count() == 1:
         return
     import torch
 
-    if not torch.distributed.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        torch.distributed.init_process_group(backend, timeout=PATIENCE)
+    wait()
+    torch.distributed.destroy_process_group()
+    _store = None
 
 
 def wait() -> None:
     """Go on when every process has come here."""
     if count() > 1:
-        agreed(None)
+        gathered(None)
 
 
 def agreed(value: T) -> T:
@@ -52,8 +101,26 @@ def agreed(value: T) -> T:
     import torch
 
     held = [value]
-    torch.distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
+    with losses():
+        torch.distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
     return held[0]
+
+
+def by_first(do: Callable[[], T]) -> T:
+    """What `do` gives in the first process, which alone does it, for all; an RlvrError there is raised in all."""
+    if count() == 1:
+        return do()
+    done: T | None = None
+    failed: RlvrError | None = None
+    if is_first():
+        try:
+            done = do()
+        except RlvrError as error:
+            failed = error
+    given, raised = agreed((done, failed))
+    if raised is not None:
+        raise raised
+    return given  # type: ignore[return-value]
 
 
 def any_of(value: bool) -> bool:
@@ -68,5 +135,52 @@ def gathered(value: T) -> list[T]:
     import torch
 
     held: list[T] = [value] * count()
-    torch.distributed.all_gather_object(held, value)
+    with losses():
+        torch.distributed.all_gather_object(held, value)
     return held
+
+
+@contextmanager
+def losses() -> Iterator[None]:
+    """Within the block a broken connection to another process is a RunError that says what happened."""
+    try:
+        yield
+    except RuntimeError as error:
+        if count() == 1 or not _is_loss(error):
+            raise
+        raise RunError(
+            "another process of the run ended; finished stages and the newest checkpoint are kept: the same command "
+            "continues there"
+        ) from error
+
+
+def speaks(code: int) -> tuple[bool, int]:
+    """Whether this process, which fails with exit code `code`, is the one that says why, and the code of all of them.
+
+    The first one speaks where it fails too, else whichever fails before the others.
+    """
+    if _store is None:
+        return True, code
+    try:
+        until = time.monotonic() + (0.0 if is_first() else GRACE)
+        while time.monotonic() < until and not _store.check([FAILURE]):
+            time.sleep(0.05)
+        mine = f"{rank()} {code}"
+        said = _store.compare_set(FAILURE, "", mine).decode()
+        return said == mine, int(said.split()[1])
+    except RuntimeError:  # whoever held the store is gone
+        return True, code
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error) or "closed by peer" in str(error)
+
+
+def _take_gpu(there: int) -> None:
+    if local_rank() >= there:
+        raise RunError(
+            f"process {rank()} is number {local_rank()} of its machine, which has {there} GPUs, counted from 0: start "
+            "at most as many processes as there are GPUs"
+        )

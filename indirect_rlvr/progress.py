@@ -8,6 +8,8 @@ from typing import Any, TextIO, TypeVar
 import psutil
 from tqdm import tqdm
 
+from indirect_rlvr import processes
+
 T = TypeVar("T")
 
 EVERY = 30.0
@@ -21,7 +23,8 @@ tqdm.monitor_interval = 0  # no thread to redraw a bar that stands still
 class Progress:
     """`label`: so many of `total` units are done, where `total` is known; `done` of them were at the beginning.
 
-    Writes to standard error, or to `stream`. The rate counts only what was done since the beginning.
+    Writes to standard error, or to `stream`; of several processes the first one only. The rate counts only what was
+    done since the beginning.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Progress:
         self._began = self._said = clock()
         self._said_done = done
         self._bar: Any = None
-        if self._stream.isatty():
+        if self._stream.isatty() and processes.is_first():
             self._bar = tqdm(
                 total=total, initial=done, desc=label, unit=unit, dynamic_ncols=True, leave=False, file=self._stream
             )
@@ -57,7 +60,7 @@ class Progress:
             self._bar.update(done - self._done)
         self._done = done
         now = self._clock()
-        if self._bar is None and self._due(now):
+        if self._bar is None and processes.is_first() and self._due(now):
             self._stream.write(self._line(now, facts or {}) + "\n")
             self._stream.flush()
             self._said, self._said_done = now, done

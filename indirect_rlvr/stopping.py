@@ -1,15 +1,19 @@
 """Ctrl-C and SIGTERM: an end at once, or within a training at its next boundary, with a checkpoint.
 
-The first signal within a training asks for the end, the second one does not wait for it.
+The first signal within a training asks for the end, the second one does not wait for it. Launchers and batch systems
+may send the same SIGTERM twice, to a process and to its group: what follows at once counts as the first.
 """
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+TWICE = 5.0
+"""Seconds after a first SIGTERM within which another one is the same."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -53,11 +57,14 @@ def deferred() -> Iterator[Stop]:
         yield stop
         return
     before = [signal.getsignal(number) for number in SIGNALS]
+    noted: float | None = None
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
-        for own in SIGNALS:
-            signal.signal(own, _raise)
+        nonlocal noted
+        if noted is None:  # the stop itself may have been asked for by another process
+            stop.signal, noted = number, time.monotonic()
+        elif number == signal.SIGINT or time.monotonic() > noted + TWICE:
+            _raise(number, frame)
 
     try:
         for number in SIGNALS:

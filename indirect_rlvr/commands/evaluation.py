@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from indirect_rlvr import processes
+from indirect_rlvr.commands.launching import Nproc, started
 from indirect_rlvr.errors import RlvrError
 
 Domain = Annotated[str, typer.Option("--domain", "-d", help="Name of an installed domain.")]
@@ -43,6 +45,7 @@ def evaluate(
     batch: Annotated[int | None, typer.Option(min=1, help="Prompts, or requests, at a time.")] = None,
     dtype: Annotated[Literal["float32", "bfloat16"] | None, typer.Option(help="Precision of the weights.")] = None,
     recipe: Recipe = "default",
+    nproc: Nproc = 1,
     as_json: AsJson = False,
 ) -> None:
     """Ask a model the target tasks and published benchmarks of a domain, and score its answers.
@@ -52,12 +55,16 @@ def evaluate(
     \b
     rlvr eval --domain geo --model runs/geo/grpo
     rlvr eval --domain geo --model Qwen/Qwen2.5-VL-7B-Instruct --suite paper --data-root data --dtype bfloat16
+    rlvr eval --domain geo --model runs/geo/grpo --nproc 8
     rlvr eval --domain geo --model my-model --suite geochain --data-root data --backend openai-url \\
         --url http://localhost:8000/v1 --limit 200 --controls blind,shuffled
     """
     from indirect_rlvr.evaluation import session
     from indirect_rlvr.reporting import evaluated
 
+    if started(nproc):
+        return
+    processes.join()
     asking = session.Asking(backend, url, max_tokens, max_pixels, batch, dtype)
     found = session.evaluate(
         domain,
@@ -69,9 +76,11 @@ def evaluate(
         asking=asking,
         limit=limit,
         controls=[name.strip() for name in controls.split(",") if name.strip()],
-        say=lambda line: typer.echo(line, err=True),
+        say=lambda line: typer.echo(line, err=True) if processes.is_first() else None,
     )
-    _print(found, evaluated.results(found), as_json)
+    processes.leave()
+    if processes.is_first():
+        _print(found, evaluated.results(found), as_json)
     if any(each["fault"] for each in found["not_asked"]):
         raise typer.Exit(RlvrError.exit_code)
 

@@ -4,13 +4,15 @@ It knows no model: a policy is a function from prompts to answers. A file of ans
 a line that a kill or a full disk tore is recognised, dropped and asked again.
 """
 
+import glob
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from indirect_rlvr import processes
 from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask
 from indirect_rlvr.progress import Progress
@@ -56,29 +58,30 @@ def ask(
     A line is {"id", "text", "frames", "tokens", "finished", "asked"}, or {"id", "missing", "asked"} where media
     are missing or broken; `asked` is the mark. Lines of another mark are dropped, and
     those of prompts that are not asked now too, unless `keep_others`.
-    Raises RunError where the policy does not answer every prompt once, or the disk fails.
+    Raises RunError where the policy does not answer every prompt once, or the disk fails. Several processes share the
+    questions as the policy divides them, and all return all rows.
     """
-    rows = _kept(path, {each.id: each.mark for each in queries}, keep_others)
-    left = {each.id: each for each in queries if each.id not in rows}
+    rows = processes.by_first(lambda: _kept(path, {each.id: each.mark for each in queries}, keep_others))
+    left = [each for each in queries if each.id not in rows]
     if not left:
         return rows
-    policy = None if all(each.missing for each in left.values()) else load()
-    with _appending(path) as stream, Progress(label, "answer", len(queries), done=len(rows)) as progress:
-
-        def keep(row: Row) -> None:
-            with disk_errors(path):
-                stream.write(_line(row).encode("utf-8"))
-                stream.flush()
-            del left[row["id"]]
-            rows[row["id"]] = row
-            progress.advance()
-
-        for each in [each for each in left.values() if each.missing]:
-            keep({"id": each.id, "missing": list(each.missing), "asked": each.mark})
+    policy = None if all(each.missing for each in left) else load()
+    with _Book(path, rows, len(queries), label) as book:
+        if processes.is_first():
+            for each in left:
+                if each.missing:
+                    book.keep({"id": each.id, "missing": list(each.missing), "asked": each.mark})
+        book.share()
         if policy:
-            _answer_all(policy, queries, rows, left, views, keep)
-        with disk_errors(path):
-            os.fsync(stream.fileno())
+            _answer_all(policy, queries, book, views)
+    without = [each.id for each in left if each.id not in rows]
+    if without:
+        prompts = sum(not each.missing for each in left)
+        raise RunError(
+            f"the policy gave {prompts - len(without)} answers to {prompts} prompts; the first without one is "
+            f"`{without[0]}`; what came is kept: give the same command again"
+        )
+    _settle(path, queries, rows, keep_others)
     return rows
 
 
@@ -100,48 +103,76 @@ def image_sizes(prompt: Prompt, views: Path) -> list[int]:
     return [path.stat().st_size if path.is_file() else -1 for path in paths]
 
 
-def _answer_all(
-    policy: Ask,
-    queries: Sequence[Query],
-    rows: Mapping[str, Row],
-    left: Mapping[str, Query],
-    views: Path,
-    keep: Callable[[Row], None],
-) -> None:
+class _Book:
+    """The rows that are known, in memory and on disk: this process's new ones are in `path` if it is the first, else in
+    a file beside it, so that a kill loses none."""
+
+    def __init__(self, path: Path, rows: dict[str, Row], total: int, label: str) -> None:
+        self.rows = rows
+        self._path = path if processes.is_first() else _part(path, processes.rank())
+        self._new: list[Row] = []
+        self._progress = Progress(label, "answer", total, done=len(rows))
+
+    def __enter__(self) -> "_Book":
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._path.open("ab")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.close()
+        with self._stream, disk_errors(self._path):
+            os.fsync(self._stream.fileno())
+
+    def keep(self, row: Row) -> None:
+        """Write down a new row."""
+        with disk_errors(self._path):
+            self._stream.write(_line(row).encode("utf-8"))
+            self._stream.flush()
+        self.rows[row["id"]] = row
+        self._new.append(row)
+        self._progress.advance()
+
+    def share(self) -> None:
+        """Know what the other processes wrote down; all of them have to come here."""
+        self.rows.update((row["id"], row) for rows in processes.gathered(self._new) for row in rows)
+        self._new.clear()
+        self._progress.reach(len(self.rows))
+
+
+def _answer_all(policy: Ask, queries: Sequence[Query], book: _Book, views: Path) -> None:
     """Ask until nothing is left; what cannot be shown is set apart once, when the policy first refuses."""
+    refusal = None
     try:
-        _pass(policy, _showable(queries, rows), left, views, keep)
-    except DataError:
-        broken = {each.id: why for each in left.values() if (why := _problem(each.prompt, views))}
-        if not broken:
-            raise
-        for name, why in broken.items():
-            keep({"id": name, "missing": [why], "asked": left[name].mark})
-        _pass(policy, _showable(queries, rows), left, views, keep)
-
-
-def _showable(queries: Sequence[Query], rows: Mapping[str, Row]) -> list[Query]:
-    return [each for each in queries if not each.missing and "missing" not in rows.get(each.id, ())]
-
-
-def _pass(
-    policy: Ask, queries: Sequence[Query], left: Mapping[str, Query], views: Path, keep: Callable[[Row], None]
-) -> None:
-    answered = {index for index, each in enumerate(queries) if each.id not in left}
-    if len(answered) == len(queries):
+        _pass(policy, queries, book, views)
+    except DataError as error:
+        refusal = error
+    book.share()
+    if not processes.any_of(refusal is not None):
         return
-    known = frozenset(answered)
-    for index, answer in policy([each.prompt for each in queries], views, known):
-        if index in answered or not 0 <= index < len(queries):
-            raise RunError(f"the policy gave prompt {index} of {len(queries)} a second answer, or there is no such one")
+    left = [each for each in queries if each.id not in book.rows]
+    broken = [(each, why) for each in left if (why := _problem(each.prompt, views))]
+    if refusal is not None and not broken:
+        raise refusal
+    if processes.is_first():
+        for each, why in broken:
+            book.keep({"id": each.id, "missing": [why], "asked": each.mark})
+    book.share()
+    _pass(policy, queries, book, views)
+    book.share()
+
+
+def _pass(policy: Ask, queries: Sequence[Query], book: _Book, views: Path) -> None:
+    """Put what can be shown to the policy and write down what it says to those that are not answered."""
+    shown = [each for each in queries if not each.missing and "missing" not in book.rows.get(each.id, ())]
+    answered = {index for index, each in enumerate(shown) if each.id in book.rows}
+    if len(answered) == len(shown):
+        return
+    for index, answer in policy([each.prompt for each in shown], views, frozenset(answered)):
+        if index in answered or not 0 <= index < len(shown):
+            raise RunError(f"the policy gave prompt {index} of {len(shown)} a second answer, or there is no such one")
         answered.add(index)
-        keep(_answer_row(queries[index], answer))
-    if len(answered) < len(queries):
-        first = next(each.id for index, each in enumerate(queries) if index not in answered)
-        raise RunError(
-            f"the policy gave {len(answered) - len(known)} answers to {len(queries) - len(known)} prompts; the first "
-            f"without one is `{first}`; what came is kept: give the same command again"
-        )
+        book.keep(_answer_row(shown[index], answer))
 
 
 def _problem(prompt: Prompt, views: Path) -> str | None:
@@ -161,14 +192,38 @@ def _row(line: bytes) -> Row | None:
 
 
 def _kept(path: Path, marks: Mapping[str, str], keep_others: bool) -> dict[str, Row]:
-    """The rows that answer what is asked now. The file is rewritten, atomically, where lines have to go."""
+    """The rows that answer what is asked now, those of processes that were killed among them. The file is rewritten,
+    atomically, where lines have to come or go."""
     rows, torn = read(path)
+    parts = sorted(path.parent.glob(glob.escape(_part(path, "").name) + "*"))
+    rows += [row for part in parts for row in read(part)[0]]
     kept = {row["id"]: row for row in rows if marks.get(row["id"]) == row["asked"]}
+    if parts:
+        kept = {name: kept[name] for name in marks if name in kept}  # the order that `_settle` gives
     others = [row for row in rows if keep_others and row["id"] not in marks]
     unended = path.exists() and path.read_bytes()[-1:] not in (b"\n", b"")
-    if torn or unended or len(kept) + len(others) < len(rows):
+    if parts or torn or unended or len(kept) + len(others) < len(rows):
         write_text(path, "".join(map(_line, [*others, *kept.values()])))
+    for part in parts:
+        part.unlink()
     return kept
+
+
+def _settle(path: Path, queries: Sequence[Query], rows: Mapping[str, Row], keep_others: bool) -> None:
+    """Of several processes the first writes all their rows into `path`, in the order of the questions."""
+    if processes.count() == 1:
+        return
+    if processes.is_first():
+        asked = {each.id for each in queries}
+        others = [row for row in read(path)[0] if keep_others and row["id"] not in asked]
+        write_text(path, "".join(map(_line, [*others, *(rows[each.id] for each in queries)])))
+    processes.wait()
+    if not processes.is_first():
+        _part(path, processes.rank()).unlink()
+
+
+def _part(path: Path, number: int | str) -> Path:
+    return path.with_name(f".{path.name}.part-{number}")
 
 
 def _answer_row(asked: Query, answer: Answer) -> Row:
@@ -176,12 +231,6 @@ def _answer_row(asked: Query, answer: Answer) -> Row:
         "id": asked.id, "text": answer.text, "frames": [list(frame) for frame in answer.frames],
         "tokens": answer.tokens, "finished": answer.finished, "asked": asked.mark,
     }  # fmt: skip
-
-
-def _appending(path: Path) -> IO[bytes]:
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
 
 
 def _line(row: Row) -> str:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import processes
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.evaluation import asking, targets, transfer
 from indirect_rlvr.evaluation.asking import Policy
@@ -48,7 +49,7 @@ def evaluate(
     Answers are written to `folder/<model>/<condition>.jsonl` and `folder/<model>/target-<benchmark>.jsonl`, one model
     in memory at a time. `views` is the folder of the records' images, `data` a digest of the records. Returns what
     `results` returns. Raises DataError where names repeat or nothing is asked, RunError where a policy does not answer
-    every prompt.
+    every prompt. Several processes share the questions, and the first one scores.
     """
     models = [policy.model for policy in policies]
     check_names("row", models)
@@ -62,7 +63,7 @@ def evaluate(
             queries = [asking.query(policy, item, prompt, data) for item, prompt in prompts]
             path = folder / policy.model / f"{name}.jsonl"
             asking.ask(load, path, queries, views, f"{policy.model}: {name}")
-    return results(models, asked, benchmarks, folder)
+    return processes.by_first(lambda: results(models, asked, benchmarks, folder))
 
 
 def results(models: Sequence[str], asked: Asked, benchmarks: Sequence[Benchmark], folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import processes
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation import asking, suite
 from indirect_rlvr.evaluation.asking import Policy, Row
@@ -35,9 +36,9 @@ def measure(
     """Ask what is not answered yet, score it, write `results.json` and return it.
 
     `about` goes into the results as it is. `absent` and what is at fault stand in `not_asked`. Raises RunError where
-    `out` holds the answers of another policy.
+    `out` holds the answers of another policy. Several processes share the questions, and all return the results.
     """
-    _claim(out, policy)
+    processes.by_first(lambda: _claim(out, policy))
     load = cache(policy.load)
     asked = [each for each in readies if not each.fault and not each.unaskable]
     found = [_benchmark(policy, load, each, out, controls, seed) for each in asked]
@@ -54,7 +55,7 @@ def measure(
             *(_not_asked(each.place, each.unaskable, False) for each in readies if each.unaskable),
         ],
     }
-    write_json(out / RESULTS, results)
+    processes.by_first(lambda: write_json(out / RESULTS, results))
     return results
 
 
@@ -72,7 +73,7 @@ def _benchmark(
 ) -> dict[str, Any]:
     benchmark = ready.place.benchmark
     rows, graded = _ask(policy, load, ready.place, ready.examples, out, "")
-    write_jsonl(out / ITEMS / f"{benchmark.name}.jsonl", items(graded))
+    processes.by_first(lambda: write_jsonl(out / ITEMS / f"{benchmark.name}.jsonl", items(graded)))
     beside = {}
     for name in controls:
         shown = control(name, ready.examples, seed)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain, installed, load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError
@@ -70,12 +71,17 @@ def evaluate(
     domain = load_domain(domain_name, recipe.records)
     chosen, named = suite.choose(known_benchmarks(domain, recipe), wanted)
     check_model(model, asking)
+    if processes.count() > 1 and asking.backend != "transformers":
+        raise ConfigError(
+            f"--backend {asking.backend} is asked by one process, which hands over many prompts at a time: leave "
+            "--nproc out, and set --batch"
+        )
     if lost := suite.check_root(data_root):
         say(lost)
     places = [suite.place(each, data_root) for each in chosen if each.source is not None]
     suite.refuse_absent([where for where in places if where.benchmark.name in named])
     if made_here := {each.name for each in chosen if each.source is None}:
-        views = Path(model).resolve().parent / "records" if own else held_out.make(domain, recipe, out)
+        views = Path(model).resolve().parent / "records" if own else _held_out(domain, recipe, out)
         places = [each for each in held_out.places(domain, recipe, views) if each.benchmark.name in made_here] + places
     found = [suite.ready(where, limit, recipe.seed) for where in places if not where.lacking]
     readies = [suite.required(each) if each.place.benchmark.name in named else each for each in found]
@@ -84,6 +90,10 @@ def evaluate(
     absent = [where for where in places if where.lacking]
     about = {"domain": domain_name, "suite": wanted, "limit": limit, "settings": settings(asking, own)}
     return measure(policy(model, asking, own), readies, absent, out, about, controls, recipe.seed)
+
+
+def _held_out(domain: Domain, recipe: Recipe, out: Path) -> Path:
+    return processes.by_first(lambda: held_out.make(domain, recipe, out))
 
 
 def score(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.evaluation.asking import Policy
 from indirect_rlvr.evaluation.backends import local
@@ -21,7 +22,8 @@ def policy(model: str, folder: Path, recipe: Recipe) -> Policy:
         cut = Limits(recipe.grpo.max_completion_tokens)
         return local.asker(folder, cut, dtype=recipe.model.dtype, batch=recipe.evaluation.batch)
 
-    return Policy(model, digest([model_digest(folder), recipe.seed, limits]), load)
+    weights = processes.by_first(lambda: model_digest(folder))
+    return Policy(model, digest([weights, recipe.seed, limits]), load)
 
 
 def model_digest(folder: Path) -> str:

@@ -47,13 +47,14 @@ def stream(
     temperature: float = 0.0,
     seed: int = 0,
     skip: Collection[int] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[int, Completion, Frames]]:
     """(index of the prompt, completion, (width, height) at which the model saw each image), a batch at a time.
 
     Prompts are batched by length, so results can differ in the last bits from those of another batch size. Temperature
     0 is greedy; else the same (seed, prompts, batch) gives the same samples. Prompts of `skip` fill their batch as ever
-    and are not given, so that the others get the same answers as without it. 128 or 256 a batch is best for a tiny
-    model on a CPU; 32 costs a quarter more.
+    and are not given, so that the others get the same answers as without it; of `share` (n, m) every m-th batch is
+    answered, from number n on. 128 or 256 a batch is best for a tiny model on a CPU; 32 costs a quarter more.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model: Any = policy.model.to(device)  # type: ignore[arg-type]
@@ -61,7 +62,8 @@ def stream(
     config = _generation_config(policy, max_new_tokens, temperature)
     texts = [_prompt_text(policy, conversation) for conversation, _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (_pixels(prompts[i][1]), len(texts[i]), i))
-    for start in range(0, len(order), batch):
+    first, every = share
+    for start in range(first * batch, len(order), every * batch):
         chosen = order[start : start + batch]
         if all(index in skip for index in chosen):
             continue

@@ -41,7 +41,8 @@ class Ask(Protocol):
         """(index of the prompt, answer), each index once, as they come; `views` is the folder of the image views.
 
         Prompts of `skip` are known already and get no answer. They are there for a backend whose answers depend on
-        which prompts share a batch: asked for the rest, it gives what it would have given for all. Images are opened
-        when their prompt's turn comes. A RunError or DataError comes after every answer that was already given has been
-        yielded, so that whoever writes each answer at once loses none.
+        which prompts share a batch: asked for the rest, it gives what it would have given for all. Of several processes
+        each may answer a part; together they answer all. Images are opened when their prompt's turn comes. A RunError
+        or DataError comes after every answer that was already given has been yielded, so that whoever writes each
+        answer at once loses none.
         """

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from indirect_rlvr import processes
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
 from indirect_rlvr.types import Prompt
 
@@ -14,7 +15,8 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: i
     """Load the checkpoint in a folder, a model folder of a run included, or of a hub id.
 
     `dtype` is "float32" or "bfloat16"; `batch` prompts are generated together. `frames` is the size after the
-    processor's own resize. Raises RunError as `models.load` does.
+    processor's own resize. Of several processes each answers every so many batches, the same batches as one process
+    would make, so that the answers are the same. Raises RunError as `models.load` does.
     """
     from indirect_rlvr.evaluation.backends.pictures import shown
     from indirect_rlvr.training import models, rollouts
@@ -27,10 +29,12 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: i
         for start in range(0, len(prompts), WINDOW * batch):
             window = prompts[start : start + WINDOW * batch]
             known = {index - start for index in skip if start <= index < start + len(window)}
-            if len(known) == len(window):
+            turn = (processes.rank() - start // batch) % processes.count()
+            if len(known) == len(window) or turn * batch >= len(window):
                 continue
             turns = [(messages(prompt), shown(prompt, views, limits.max_pixels)) for prompt in window]
-            answers = rollouts.stream(policy, turns, max_new_tokens=limits.max_new_tokens, batch=batch, skip=known)
+            share, longest = (turn, processes.count()), limits.max_new_tokens
+            answers = rollouts.stream(policy, turns, max_new_tokens=longest, batch=batch, skip=known, share=share)
             for index, found, frames in answers:
                 yield start + index, Answer(found.text, len(found.token_ids), found.finished, frames)
 

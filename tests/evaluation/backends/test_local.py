@@ -53,3 +53,19 @@ def test_asked_for_the_rest_it_answers_as_when_asked_for_all(
     whole = list(ask(many, images))
     for skip in ({0}, {1, 2}, set(range(len(many) - 1))):
         assert list(ask(many, images, skip)) == [(index, answer) for index, answer in whole if index not in skip]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_several_processes_answer_each_prompt_once_and_as_one_process_does(
+    tiny_folder: Path, prompts: list[Prompt], images: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    many = [*prompts, *prompts[::-1], *prompts]
+    ask = local.asker(tiny_folder, LIMITS, batch=1)
+    whole = sorted(ask(many, images), key=lambda found: found[0])
+    shares = []
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    for rank in range(count):
+        monkeypatch.setenv("RANK", str(rank))
+        shares.append(list(ask(many, images)))
+    assert sorted((found for share in shares for found in share), key=lambda found: found[0]) == whole
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1

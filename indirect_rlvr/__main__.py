@@ -1,0 +1,5 @@
+"""`python -m indirect_rlvr …` is `rlvr …`: what launchers such as torchrun start."""
+
+from indirect_rlvr.cli import app
+
+app(prog_name="rlvr")
