@@ -136,9 +136,8 @@ def sft(run: Run) -> Counts:
     recipe, start, resume = run.recipe, resolve(run.folder / "base"), Resume(run.identity, run.accept_changes)
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
-    made = trainer.train(
-        start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health
-    )
+    fixed = (recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
+    made = trainer.train(start, traces, tasks, run.domain, run.views, *fixed)
     run.artefacts["sft"] = {"parent": "base", **made}
     return Counts(recipe.sft.steps, "steps")
 
@@ -199,9 +198,8 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
     recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
     reward = build(recipe.reward, run.domain.rewards())
     first, resume = resolve(run.folder / start), Resume(run.identity, run.accept_changes)
-    made = trainer.train(
-        first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health
-    )
+    fixed = (recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
+    made = trainer.train(first, tasks, run.domain, run.views, reward, *fixed)
     made |= {"reward_version": reward.version(), "reward": reward.describe()}
     run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}
     return Counts(recipe.grpo.steps, "steps")
@@ -229,9 +227,9 @@ STAGES = (
     Stage("tasks", tasks, ("tasks",), ("records",), ("tasks.jsonl", "audit.json")),
     Stage("scaffold", scaffold, ("scaffold",), ("tasks",), ("sft.jsonl",)),
     Stage("base", base, ("domain", "records", "model"), (), ("base",)),
-    Stage("sft", sft, ("sft", "threads"), ("scaffold", "base"), ("sft",)),
-    Stage("grpo-zero", grpo_zero, ("grpo", "reward", "threads"), ("tasks", "base"), ("grpo-zero",)),
-    Stage("grpo", grpo, ("grpo", "reward", "threads"), ("tasks", "sft"), ("grpo",)),
+    Stage("sft", sft, ("sft", "parallel", "threads"), ("scaffold", "base"), ("sft",)),
+    Stage("grpo-zero", grpo_zero, ("grpo", "reward", "parallel", "threads"), ("tasks", "base"), ("grpo-zero",)),
+    Stage("grpo", grpo, ("grpo", "reward", "parallel", "threads"), ("tasks", "sft"), ("grpo",)),
     Stage("evaluate", evaluate, ("evaluation",), ("grpo-zero", "grpo"), ("evaluation", "results.json")),
     Stage("report", report, (), ("evaluate",), ("report.html", "report.md")),
 )

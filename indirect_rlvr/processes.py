@@ -5,8 +5,11 @@ imports torch for a process that is alone.
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
+
+from indirect_rlvr.errors import RlvrError
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
@@ -54,6 +57,23 @@ def agreed(value: T) -> T:
     held = [value]
     torch.distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
     return held[0]
+
+
+def by_first(do: Callable[[], T]) -> T:
+    """What `do` gives in the first process, which alone does it, for all; an RlvrError there is raised in all."""
+    if count() == 1:
+        return do()
+    done: T | None = None
+    failed: RlvrError | None = None
+    if is_first():
+        try:
+            done = do()
+        except RlvrError as error:
+            failed = error
+    given, raised = agreed((done, failed))
+    if raised is not None:
+        raise raised
+    return given  # type: ignore[return-value]
 
 
 def any_of(value: bool) -> bool:
