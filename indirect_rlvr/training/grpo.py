@@ -160,7 +160,9 @@ def _made(
     if settings.curriculum.answers:
         used["answers_sha256"] = file_digest(Path(settings.curriculum.answers))
     images_seen = [sum(counts) for counts in zip(*processes.gathered((store.computed, store.found)), strict=True)]
-    shared = trainer.prefix_report() | dict(zip(("images_preprocessed", "images_found"), images_seen, strict=True))
+    shared = processes.agreed(trainer.prefix_report()) | dict(
+        zip(("images_preprocessed", "images_found"), images_seen, strict=True)
+    )
     return {"steps": settings.steps, "rollouts": trainer.recorded, **used, **ends, "shared_prefix": shared}
 
 

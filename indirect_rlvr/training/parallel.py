@@ -4,8 +4,10 @@ Alone there is nothing to share, whatever the recipe says.
 """
 
 import importlib.util
+import os
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
@@ -26,7 +28,11 @@ def arguments(settings: Parallel, model: Model) -> dict[str, Any]:
     Checkpoints hold whole weights, so that each is a model folder.
     """
     require_installed(settings)
-    if processes.count() == 1 or settings.strategy == "ddp":
+    if processes.count() == 1:
+        return {}
+    if not torch.cuda.is_available():  # accelerate would number processors, for which torch cannot load a checkpoint
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    if settings.strategy == "ddp":
         return {}
     if settings.strategy == "zero3":
         return {"deepspeed": zero3(settings.offload, model.dtype == "bfloat16")}

@@ -26,13 +26,13 @@ from indirect_rlvr.training.checkpoints import Resume
 from indirect_rlvr.training.recording import RecordingTrainer
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
 
-Fault = Literal["", "signal", "error", "nan"]
+Fault = Literal["", "signal", "crash", "kill"]
 
 
 @dataclass
 class Job:
-    """A training: settings by section, whose rollouts are taken in the place of samples, and what the reward does at
-    its `at`-th call in the process of that `rank`."""
+    """A training: settings by section, whose rollouts are taken in the place of samples, and what happens at the
+    `at`-th call of the reward: a signal or a kill in the process of that `rank`, a crash in all."""
 
     kind: Literal["sft", "grpo"]
     start: str
@@ -57,11 +57,11 @@ class Even:
 
     def __call__(self, task: ProxyTask, completion: Completion) -> Outcome:
         self.calls += 1
-        if self.calls == self.job.at and processes.rank() == self.job.rank:
-            if self.job.does == "signal":
-                os.kill(os.getpid(), signal.SIGTERM)
-            if self.job.does == "error":
-                return Outcome(float("inf"))
+        if self.calls == self.job.at:
+            if self.job.does == "crash":  # what a lost process looks like from inside
+                raise KeyboardInterrupt
+            if self.job.does and processes.rank() == self.job.rank:
+                os.kill(os.getpid(), signal.SIGTERM if self.job.does == "signal" else signal.SIGKILL)
         return Outcome(sum(token % 2 == 0 for token in completion.token_ids) / 12)
 
 
