@@ -82,8 +82,11 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
 
 
 def require_usable(recipe: Recipe) -> None:
-    """Look at `[sft.trl]`, `[grpo.trl]` and `[parallel]` before any stage runs; raises ConfigError as `build` does for a
-    key, and as `micro_batches`, `rollout_batches` and `parallel.require_installed` do."""
+    """Look at `[sft.trl]`, `[grpo.trl]` and `[parallel]` before any stage runs.
+
+    Raises ConfigError as `build` does for a key, and as `micro_batches`, `rollout_batches` and
+    `parallel.require_installed` do.
+    """
     _require_known(SFTConfig, "sft", recipe.sft.trl)
     _require_known(GRPOConfig, "grpo", recipe.grpo.trl)
     micro_batches("sft", recipe.sft.trl, recipe.sft.batch)
@@ -154,9 +157,10 @@ def micro_batches(section: str, table: Mapping[str, Any], batch: int) -> dict[st
     allowed = [size for size in range(1, share + 1) if share % size == 0]
     micro = table.get("per_device_train_batch_size", max(size for size in allowed if size <= MICRO_BATCH))
     if micro not in allowed:
+        of_each = f" in each of {count} processes" if count > 1 else ""
         raise ConfigError(
-            f"`{section}.trl.per_device_train_batch_size` is {micro!r}; it must divide the {share} samples that each "
-            f"of {count} processes gets of a step's {batch}: {', '.join(map(str, allowed)):.200}"
+            f"`{section}.trl.per_device_train_batch_size` is {micro!r}; it must divide the {share} samples of a step"
+            f"{of_each}: {', '.join(map(str, allowed)):.200}"
         )
     return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": share // micro}
 

@@ -35,7 +35,8 @@ def arguments(settings: Parallel, model: Model) -> dict[str, Any]:
     if settings.strategy == "ddp":
         return {}
     if settings.strategy == "zero3":
-        return {"deepspeed": zero3(settings.offload, model.dtype == "bfloat16")}
+        # accelerate starts DeepSpeed nowhere but on what may be an accelerator
+        return {"deepspeed": zero3(settings.offload, model.dtype == "bfloat16"), "use_cpu": False}
     sharding = {
         "version": 2,
         "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",  # the layers that the model itself names in `_no_split_modules`

@@ -60,7 +60,8 @@ def train(
 
     An interrupted training goes on from its newest checkpoint and ends in the same bytes (`checkpoints.attempt`).
     Several processes share the training as `spread` says; each must call this. Returns `steps`, `traces`, `loss_first`,
-    `loss_last` and `weights_sha256`. The same seed on one thread gives the same weights. Raises ConfigError for `[sft.trl]`, DataError for unusable traces, RunError where training diverges.
+    `loss_last` and `weights_sha256`. The same seed on one thread gives the same weights. Raises ConfigError for
+    `[sft.trl]`, DataError for unusable traces, RunError where training diverges.
     """
     cut = options.micro_batches("sft", settings.trl, settings.batch)
     with attempt(out, resume) as going, deferred() as stop:

@@ -1,4 +1,4 @@
-"""Two processes (DDP over gloo) train what one trains; what stops one stops both; resumed they end in the same bytes."""
+"""Two processes (DDP over gloo) train what one trains; what stops one stops both; resumed, they end in equal bytes."""
 
 from pathlib import Path
 from typing import Any
