@@ -60,7 +60,8 @@ def agreed(value: T) -> T:
 
 
 def by_first(do: Callable[[], T]) -> T:
-    """What `do` gives in the first process, which alone does it, for all; an RlvrError there is raised in all."""
+    """What `do` gives in the first process, which alone does it, for all: plain values or frozen data of ours. An
+    RlvrError that it raises is raised in all."""
     if count() == 1:
         return do()
     done: T | None = None

@@ -93,6 +93,7 @@ def train(
         stop.raise_if_asked()
         models.save(policy, folder, model_settings.dtype)
     weights = models.weights_digest(policy.model, model_settings.dtype)
+    parallel.done()
     return _made(trainer, watch, chosen, settings, store) | {"weights_sha256": weights}
 
 

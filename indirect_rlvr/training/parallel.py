@@ -13,6 +13,7 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from indirect_rlvr import processes
 from indirect_rlvr.config import Model, Parallel
@@ -103,6 +104,11 @@ def weights_dtype(settings: Parallel, model: Model) -> str:
     """The precision in which weights are kept while they are trained: that of `model.dtype`, but float32 with FSDP2,
     whose arithmetic then has the precision of `model.dtype` (DeepSpeed keeps float32 weights in its optimizer)."""
     return "float32" if settings.strategy == "fsdp2" and processes.count() > 1 else model.dtype
+
+
+def done() -> None:
+    """Have transformers load the next model whole again: it would put every one into DeepSpeed's parts from now on."""
+    unset_hf_deepspeed_config()
 
 
 def shard_on_cpu(config: TrainingArguments) -> None:

@@ -87,10 +87,12 @@ def train(
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
         models.save(policy, folder, model_settings.dtype)
+    weights = models.weights_digest(policy.model, model_settings.dtype)
+    parallel.done()
     return {
         "steps": settings.steps,
         "traces": len(traces),
         "loss_first": watch.first["loss"],
         "loss_last": watch.last["loss"],
-        "weights_sha256": models.weights_digest(policy.model, model_settings.dtype),
+        "weights_sha256": weights,
     }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate.state import AcceleratorState, PartialState
 from conftest import ToyDomain, _make_tasks
 
 from indirect_rlvr import processes
@@ -78,9 +79,21 @@ def replaying(rollouts: Path) -> type[RecordingTrainer]:
     return Replaying
 
 
+def on_processors(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with which DeepSpeed runs without a GPU: accelerate must be told of gloo before Trainer asks for it."""
+    processes.join()
+    os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState(backend="gloo")
+    del os.environ["ACCELERATE_USE_DEEPSPEED"]
+    return settings | {"trl": settings["trl"] | {"accelerator_config": {"use_configured_state": True}}}
+
+
 def train(job: Job) -> Any:
     domain, tasks = Domain("toy", ToyDomain, {}), _make_tasks(job.tasks, job.modality)
     fixed = (domain, Path(job.records))
+    if job.parallel.get("strategy") == "zero3":
+        job.settings = on_processors(job.settings)
     last = (Model(**job.model), Path(job.out), 0, Resume({"processes": "any"}), Health(), Parallel(**job.parallel))
     if job.kind == "sft":
         traces, _ = scaffold.build(domain, tasks, count=len(tasks), seed=0)
