@@ -5,6 +5,7 @@ together takes every process.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,13 @@ def is_sharded(model: nn.Module) -> bool:
     return is_deepspeed_zero3_enabled() or any(isinstance(value, DTensor) for value in model.parameters())
 
 
-def own(parameter: Tensor) -> Tensor:
+def own(parameter: Any) -> Tensor:
     """The part of a parameter that this process holds, for most models all of it."""
     if isinstance(parameter, DTensor):
-        return parameter.to_local()
-    if is_deepspeed_zero3_enabled():
-        part: Tensor = parameter.ds_tensor
-        return part
-    return parameter
+        parameter = parameter.to_local()
+    elif is_deepspeed_zero3_enabled():
+        parameter = parameter.ds_tensor
+    return torch.as_tensor(parameter)
 
 
 def parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -45,15 +45,16 @@ def state(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     return found
 
 
-def _whole(parameter: Tensor) -> Tensor:
+def _whole(parameter: Any) -> Tensor:
+    whole = parameter.detach()
     if isinstance(parameter, DTensor):
-        return parameter.detach().full_tensor()
-    if is_deepspeed_zero3_enabled():
+        whole = whole.full_tensor()
+    elif is_deepspeed_zero3_enabled():
         import deepspeed
 
         with deepspeed.zero.GatheredParameters([parameter]):
-            return parameter.detach().clone()
-    return parameter.detach()
+            whole = parameter.detach().clone()
+    return torch.as_tensor(whole)
 
 
 def _kept_buffers(model: nn.Module) -> list[tuple[str, Tensor]]:
