@@ -143,7 +143,7 @@ class Sft(Section):
     steps: int = Field(100, ge=1)
     """Optimizer steps."""
     batch: int = Field(16, ge=1)
-    """Traces per optimizer step and process."""
+    """Traces per optimizer step, over all processes."""
     save_steps: int = Field(10, ge=1)
     """A checkpoint after so many steps, from which an interrupted training goes on."""
     keep_checkpoints: int = Field(2, ge=1)

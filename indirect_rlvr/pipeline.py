@@ -137,9 +137,8 @@ def sft(run: Run) -> Counts:
     recipe, start, resume = run.recipe, resolve(run.folder / "base"), Resume(run.identity, run.accept_changes)
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
-    made = trainer.train(
-        start, traces, tasks, run.domain, run.views, recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health
-    )
+    fixed = (recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
+    made = trainer.train(start, traces, tasks, run.domain, run.views, *fixed)
     run.artefacts["sft"] = {"parent": "base", **made}
     return Counts(recipe.sft.steps, "steps")
 
@@ -201,9 +200,8 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
     recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
     reward = build(recipe.reward, run.domain.rewards())
     first, resume = resolve(run.folder / start), Resume(run.identity, run.accept_changes)
-    made = trainer.train(
-        first, tasks, run.domain, run.views, reward, recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health
-    )
+    fixed = (recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
+    made = trainer.train(first, tasks, run.domain, run.views, reward, *fixed)
     made |= {"reward_version": reward.version(), "reward": reward.describe()}
     run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}
     return Counts(recipe.grpo.steps, "steps")

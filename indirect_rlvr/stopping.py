@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from indirect_rlvr import processes
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 TWICE = 5.0
 """Seconds after a first SIGTERM within which another one is the same."""
@@ -30,9 +32,15 @@ class Stop:
     def asked(self) -> bool:
         return self.signal is not None
 
+    def shared(self) -> bool:
+        """Whether any process was asked, which all then know; every process must ask."""
+        heard = [signal for signal in processes.gathered(self.signal) if signal is not None]
+        self.signal = heard[0] if heard else None
+        return self.asked
+
     def raise_if_asked(self) -> None:
-        """Raise what the signal would have raised."""
-        if self.signal is not None:
+        """Raise what the signal would have raised, in every process; every process must ask."""
+        if self.shared() and self.signal is not None:
             _raise(self.signal, None)
 
 

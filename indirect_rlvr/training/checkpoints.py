@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from indirect_rlvr import shapes
+from indirect_rlvr import processes, shapes
 from indirect_rlvr.config import Model
 from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.run import disk_errors, plain, write_json
@@ -24,8 +25,8 @@ from indirect_rlvr.stopping import Stop
 from indirect_rlvr.training import models
 
 MARK, IDENTITY = "complete.json", "identity.json"
-PICKLED = "training_args.bin"
-"""What Trainer pickles and nobody reads."""
+UNREAD = ("training_args.bin", "pytorch_model_fsdp.bin")
+"""What Trainer writes and nobody reads: its arguments pickled, and the weights, a second time, of a sharded model."""
 TRACKED = "runs"
 """Where TensorBoard's files are; it passes over what a resumed training writes a second time."""
 SOFT = ("packages", "processes")
@@ -63,12 +64,12 @@ class Attempt:
     folder: Path
     start: Checkpoint | None
 
-    def policy(self, first: Path | str, settings: Model) -> models.Policy:
+    def policy(self, first: Path | str, settings: Model, dtype: str | None = None) -> models.Policy:
         """The policy of the checkpoint, its parameters verified, else that in `first`; either way it says that it comes
-        from `first`, where TRL then looks for the reference model."""
+        from `first`, where TRL then looks for the reference model. `dtype` as `models.load_for_training` takes it."""
         if self.start is None:
-            return models.load_for_training(first, settings)
-        policy = models.load_for_training(self.start.folder, settings, processor_of=first)
+            return models.load_for_training(first, settings, dtype=dtype)
+        policy = models.load_for_training(self.start.folder, settings, processor_of=first, dtype=dtype)
         _verify(policy.model, self.start)
         policy.model.config._name_or_path = policy.model.name_or_path = str(first)
         return policy
@@ -90,21 +91,34 @@ def attempt(out: Path, resume: Resume) -> Iterator[Attempt]:
 
     Files that grow line by line (*.jsonl) lose what they got behind the checkpoint. Raises ConfigError where the
     earlier attempt was of another identity, unless changes are accepted: then one of other packages or processes goes
-    on, and any other starts anew. An attempt that ends badly stays for the next one if it has a checkpoint.
+    on, and any other starts anew. An attempt that ends badly stays for the next one if it has a checkpoint. Of several
+    processes the first does all this, the others wait for it and start from the same checkpoint.
     """
+    processes.join()
     beside = out.with_name(f".{out.name}.partial")
+    start = processes.by_first(partial(_opened, beside, resume))
+    try:
+        yield Attempt(beside, start)
+    except BaseException:
+        if processes.is_first() and newest(beside) is None:
+            shutil.rmtree(beside, ignore_errors=True)
+        raise
+    processes.wait()
+    processes.by_first(partial(_finish, beside, out))
+
+
+def _opened(beside: Path, resume: Resume) -> Checkpoint | None:
+    """Bring the folder to where the checkpoint that the attempt starts from left it."""
     _reconcile(beside, resume)
     with disk_errors(beside):
         beside.mkdir(parents=True, exist_ok=True)
         start = newest(beside)
         _cut(beside, start)
         write_json(beside / IDENTITY, dict(resume.identity))
-    try:
-        yield Attempt(beside, start)
-    except BaseException:
-        if newest(beside) is None:
-            shutil.rmtree(beside, ignore_errors=True)
-        raise
+    return start
+
+
+def _finish(beside: Path, out: Path) -> None:
     with disk_errors(out):
         for leftover in (*beside.glob("checkpoint-*"), beside / IDENTITY):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -140,13 +154,11 @@ class FromCheckpoint:
     """Goes before a Trainer whose model was built from the checkpoint: nothing is loaded into it a second time.
 
     Trainer would load the raw keys of the file, which for Qwen2.5-VL are none of the model's, and go on from whatever
-    weights are there with a warning (transformers #43701). Sharded weights are Trainer's own to load.
+    weights are there with a warning (transformers #43701). DeepSpeed loads what it has sharded elsewhere.
     """
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        trainer: Any = self
-        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        """Nothing: the weights are there."""
 
     def create_model_card(self, *arguments: object, **named: object) -> None:
         """None: TRL would write one of its own beside each checkpoint."""
@@ -154,8 +166,8 @@ class FromCheckpoint:
 
 class Keeper(TrainerCallback):
     """Marks each checkpoint that Trainer has written, removes those before the last `keep` except the newest one of a
-    step up to `sound`, and ends the training with a checkpoint at the next boundary once `stop` was asked for. A
-    boundary is every `cycle`-th step."""
+    step up to `sound`, and ends the training with a checkpoint at the next boundary once `stop` was asked for in any
+    process. A boundary is every `cycle`-th step."""
 
     def __init__(
         self,
@@ -167,7 +179,7 @@ class Keeper(TrainerCallback):
         sound: Callable[[], int],
     ) -> None:
         self._folder = folder
-        self._keep = keep
+        self._last = keep
         self._cycle = cycle
         self._stop = stop
         self._extra = extra
@@ -176,7 +188,7 @@ class Keeper(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        if self._stop.asked and state.global_step % self._cycle == 0:
+        if state.global_step % self._cycle == 0 and self._stop.shared():
             control.should_save = control.should_training_stop = True
 
     def on_save(
@@ -187,26 +199,32 @@ class Keeper(TrainerCallback):
         model: PreTrainedModel | None = None,
         **kwargs: object,
     ) -> None:
-        if not state.is_world_process_zero or model is None:
+        if model is None:
             return
-        path = self._folder / f"checkpoint-{state.global_step}"
+        processes.wait()  # for what each process wrote of its own
+        weights_sha256 = models.weights_digest(model)
+        processes.by_first(partial(self._keep_step, state.global_step, weights_sha256))
+
+    def _keep_step(self, step: int, weights_sha256: str) -> None:
+        path = self._folder / f"checkpoint-{step}"
         with disk_errors(path):
-            (path / PICKLED).unlink(missing_ok=True)
+            for name in UNREAD:
+                (path / name).unlink(missing_ok=True)
             files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
             for file in files:
                 _flush(file)
         mark = {
-            "step": state.global_step,
-            "weights_sha256": models.weights_digest(model),
+            "step": step,
+            "weights_sha256": weights_sha256,
             "files": {file.relative_to(path).as_posix(): file.stat().st_size for file in files},
             "lengths": {file.name: file.stat().st_size for file in self._folder.glob("*.jsonl")},
             "extra": plain(self._extra()),
         }
         write_json(path / MARK, mark)
         steps = sorted(_steps(self._folder))
-        last_sound = max((step for step, _ in steps if step <= self._sound()), default=None)
-        for step, old in steps[: -self._keep]:
-            if step != last_sound:
+        last_sound = max((saved for saved, _ in steps if saved <= self._sound()), default=None)
+        for saved, old in steps[: -self._last]:
+            if saved != last_sound:
                 shutil.rmtree(old)
 
 

@@ -7,22 +7,25 @@ so old log-probabilities need no pass of their own. The loss is TRL's; prompts a
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from indirect_rlvr.config import Grpo, Health, Model
+from indirect_rlvr import processes
+from indirect_rlvr.config import Grpo, Health, Model, Parallel
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import images, models, options, patches, vllm_guards
+from indirect_rlvr.training import images, models, options, parallel, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -48,12 +51,14 @@ def train(
     seed: int,
     resume: Resume = ALONE,
     health: Health = HEALTHY,
+    spread: Parallel = parallel.ALONE,
 ) -> dict[str, Any]:
     """Train the model in `start` on train tasks into `out`: a model folder with `log.jsonl` and `rollouts.jsonl`.
 
     An interrupted training goes on from its newest checkpoint and ends in the same bytes (`checkpoints.attempt`). A
     band or an order adds `curriculum.jsonl`: the tasks chosen, in its order, with their difficulty. The same seed on
-    one thread gives the same weights and rollouts. Returns `steps`, `rollouts`, `reward_first`, `reward_last`,
+    one thread gives the same weights and rollouts. Several processes share the training as `spread` says; each must
+    call this. Returns `steps`, `rollouts`, `reward_first`, `reward_last`,
     `weights_sha256`, of the curriculum `tasks`, `left_out` and `refilled` (groups), and how prompts were
     `shared_prefix`. Raises ConfigError for `[grpo.trl]` and a model that cannot share prompts, DataError for unusable
     or too few tasks, RunError where training diverges.
@@ -66,9 +71,10 @@ def train(
         folder, chosen = going.folder, _plan(tasks, settings, seed)
         if chosen.left_out:
             rows = [{"task_id": task.id, "difficulty": task.difficulty} for task in chosen.tasks]
-            write_jsonl(folder / "curriculum.jsonl", rows)
-        config = _config(folder, settings, model_settings, seed, composite)
-        policy = going.policy(start, model_settings)
+            processes.by_first(partial(write_jsonl, folder / "curriculum.jsonl", rows))
+        config = _config(folder, settings, model_settings, seed, composite, spread)
+        policy = going.policy(start, model_settings, parallel.weights_dtype(spread, model_settings))
+        parallel.shard_on_cpu(config)
         store = patches.PatchStore(Path(spilled))
         dataset = grpo_dataset(chosen.tasks, domain, records_folder)
         dataset, processor = _images_once(dataset, policy, settings, store)
@@ -79,14 +85,21 @@ def train(
         trainer = _trainer(policy, processor, rewards, config, settings, walked, watch)
         keep = settings.keep_checkpoints
         trainer.add_callback(Keeper(folder, keep, settings.cycle, stop, trainer.progress, watch.sound))
-        with watch, (folder / "rollouts.jsonl").open("a", encoding="utf-8") as stream:
+        with watch, _rollouts(folder) as stream:
             trainer.record_to(stream, settings.rollouts_every, settings.cycle)
             trainer.refill_from(dataset, walked, settings)
             trainer.go_on_from(going.extra)
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
-        models.save(policy, folder)
-    return _made(trainer, policy, watch, chosen, settings, store)
+        models.save(policy, folder, model_settings.dtype)
+    weights = models.weights_digest(policy.model, model_settings.dtype)
+    parallel.done()
+    return _made(trainer, watch, chosen, settings, store) | {"weights_sha256": weights}
+
+
+def _rollouts(folder: Path) -> AbstractContextManager[TextIO | None]:
+    """Where this process writes rollouts, for the first one alone."""
+    return (folder / "rollouts.jsonl").open("a", encoding="utf-8") if processes.is_first() else nullcontext()
 
 
 def _trainer(
@@ -110,7 +123,7 @@ def _trainer(
         args=config,
         train_dataset=walked,
         processing_class=processor,
-        callbacks=[watch],
+        callbacks=[watch, parallel.HeadTogether()],
         shared_prefix=settings.shared_prefix,
         fallback=settings.shared_prefix_fallback,
     )
@@ -138,18 +151,19 @@ def _images_once(
 
 def _made(
     trainer: RecordingTrainer,
-    policy: models.Policy,
     watch: Watch,
     chosen: Plan,
     settings: Grpo,
     store: patches.PatchStore,
 ) -> dict[str, Any]:
     ends = {"reward_first": watch.first["reward"], "reward_last": watch.last["reward"]}
-    ends["weights_sha256"] = models.weights_digest(policy.model)
     used: dict[str, Any] = {"tasks": len(chosen.tasks), "left_out": chosen.left_out, "refilled": trainer.refilled}
     if settings.curriculum.answers:
         used["answers_sha256"] = file_digest(Path(settings.curriculum.answers))
-    shared = trainer.prefix_report() | {"images_preprocessed": store.computed, "images_found": store.found}
+    images_seen = [sum(counts) for counts in zip(*processes.gathered((store.computed, store.found)), strict=True)]
+    shared = processes.agreed(trainer.prefix_report()) | dict(
+        zip(("images_preprocessed", "images_found"), images_seen, strict=True)
+    )
     return {"steps": settings.steps, "rollouts": trainer.recorded, **used, **ends, "shared_prefix": shared}
 
 
@@ -163,10 +177,12 @@ def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
     return plan(tasks, settings.curriculum, generations * settings.prompts_per_step, settings.prompts_per_step, seed)
 
 
-def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, composite: Composite) -> GRPOConfig:
+def _config(
+    folder: Path, settings: Grpo, model_settings: Model, seed: int, composite: Composite, spread: Parallel
+) -> GRPOConfig:
     if settings.trl.get("use_vllm"):
         vllm_guards.require_installed()
-    cut = options.micro_batches("grpo", settings.trl, settings.prompts_per_step * settings.group_size)
+    cut = options.rollout_batches(settings)
     ours = {
         "num_generations": settings.group_size,
         "max_completion_length": settings.max_completion_tokens,
@@ -176,6 +192,7 @@ def _config(folder: Path, settings: Grpo, model_settings: Model, seed: int, comp
     if settings.curriculum.order != "none":
         ours["shuffle_dataset"] = False
     common = options.common(folder, settings.steps, settings.save_steps, seed, model_settings)
+    common |= parallel.arguments(spread, model_settings)
     config = options.build(GRPOConfig, "grpo", {**SAMPLING, **settings.trl}, common | cut | ours)
     if settings.curriculum.refill and config.world_size > 1:
         raise ConfigError(

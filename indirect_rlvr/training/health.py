@@ -5,16 +5,19 @@ import logging
 import math
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Health
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.progress import Progress, facts
 from indirect_rlvr.run import read_jsonl
+from indirect_rlvr.training import sharded
 from indirect_rlvr.training.checkpoints import forget_after
 from indirect_rlvr.training.faults import RATE, VITAL, Line, Rule, Streaks
 
@@ -31,7 +34,8 @@ class Watch(TrainerCallback):
     and `last` are the first and the last value of each metric.
 
     Raises RunError out of the training loop at a fault that `health.stop` names; checkpoints from before it stay, those
-    from after it go. Any other fault is a warning each time it begins.
+    from after it go. Any other fault is a warning each time it begins. Of several processes the first writes and warns,
+    and all judge by its metrics.
     """
 
     def __init__(self, label: str, steps: int, log: Path, health: Health) -> None:
@@ -45,16 +49,19 @@ class Watch(TrainerCallback):
     def __enter__(self) -> "Watch":
         self._streaks = Streaks(self._health)
         self._recent: deque[dict[str, Any]] = deque(maxlen=BEFORE + 1)
-        for line in read_jsonl(self._log) if self._log.exists() else []:
+        for line in processes.by_first(lambda: read_jsonl(self._log) if self._log.exists() else []):
             self._take(line)
-        self._stream = self._log.open("a", encoding="utf-8")
-        self._progress = Progress(self._label, "step", self._steps, done=self.last.get("step", 0))
+        self._stream: TextIO | None = None
+        if processes.is_first():
+            self._stream = self._log.open("a", encoding="utf-8")
+            self._progress = Progress(self._label, "step", self._steps, done=self.last.get("step", 0))
         self._since = time.monotonic()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.close()
-        self._stream.close()
+        if self._stream is not None:
+            self._progress.close()
+            self._stream.close()
 
     def on_log(
         self,
@@ -72,12 +79,14 @@ class Watch(TrainerCallback):
         line = {"step": state.global_step} | {key: _number(value) for key, value in logs.items()}
         line.setdefault("step_time", round(now - self._since, 3))
         self._since = now
-        self._stream.write(json.dumps(line, allow_nan=False) + "\n")
-        self._stream.flush()
-        self._progress.reach(state.global_step, facts(line))
+        line = processes.agreed(line)
+        if self._stream is not None:
+            self._stream.write(json.dumps(line, allow_nan=False) + "\n")
+            self._stream.flush()
+            self._progress.reach(state.global_step, facts(line))
         for rule in self._take(line):
             self._judge(rule, line)
-        if "not_finite" in self._health.stop and model is not None and not _finite(model):
+        if "not_finite" in self._health.stop and model is not None and processes.any_of(not _finite(model)):
             self._stop("a weight is not finite", line["step"] - 1, RATE)
 
     def sound(self) -> int:
@@ -96,11 +105,12 @@ class Watch(TrainerCallback):
             self._stop(words, self.sound(), rule.remedy, rule)
         first, last = self._streaks.began(rule.name), line["step"]
         steps = f"step {last}" if first == last else f"steps {first} to {last}"
-        logger.warning("%s: %s: %s; %s", self._label, steps, words, rule.remedy)
+        if processes.is_first():
+            logger.warning("%s: %s: %s; %s", self._label, steps, words, rule.remedy)
 
     def _stop(self, words: str, sound: int, remedy: str, rule: Rule | None = None) -> None:
         """Raise RunError; the newest checkpoint is then from before the fault."""
-        kept, step = forget_after(self._log.parent, sound), self.last["step"]
+        kept, step = processes.by_first(partial(forget_after, self._log.parent, sound)), self.last["step"]
         here = (
             f"the checkpoint of step {kept}, from before that, is kept in `{self._log.parent}`"
             if kept
@@ -116,8 +126,9 @@ class Watch(TrainerCallback):
 
 
 def _finite(model: PreTrainedModel) -> bool:
-    """Whether every trained weight is a finite number; one look at the device."""
-    ends = [end for p in model.parameters() if p.requires_grad and p.numel() for end in torch.aminmax(p.detach())]
+    """Whether every trained weight that this process holds is a finite number; one look at the device."""
+    held = [sharded.own(parameter).detach() for parameter in model.parameters() if parameter.requires_grad]
+    ends = [end for part in held if part.numel() for end in torch.aminmax(part)]
     return not ends or bool(torch.stack([end.float() for end in ends]).isfinite().all())
 
 

@@ -6,6 +6,7 @@ Transformers only warns when a checkpoint lacks weights and starts them at rando
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import is_torchvision_available
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Model
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.run import disk_errors
+from indirect_rlvr.training import sharded
 from indirect_rlvr.training.tiny import load_processor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -106,26 +109,47 @@ def _require_every_weight(place: str, info: dict[str, object]) -> None:
             )
 
 
-def save(policy: Policy, folder: Path) -> None:
-    """Write weights, config, generation config, tokenizer and processor into `folder`, for `load` to read."""
+def save(policy: Policy, folder: Path, dtype: str | None = None) -> None:
+    """Write weights, config, generation config, tokenizer and processor into `folder`, for `load` to read.
+
+    Of several processes the first writes, and every one must ask. A model that they hold in parts is written whole, its
+    floating-point weights in `dtype`, by default as they are.
+    """
+    state = None
+    if sharded.is_sharded(policy.model):
+        state = sharded.state(policy.model, DTYPES[dtype] if dtype else policy.model.dtype)
+    processes.by_first(partial(_write, policy, folder, state))
+
+
+def _write(policy: Policy, folder: Path, state: dict[str, torch.Tensor] | None) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            policy.model.save_pretrained(folder)
+            policy.model.save_pretrained(folder, state_dict=state)
         except SafetensorError as error:  # it hides the disk's error number in its text
             raise RunError(
                 f"cannot write the weights into `{folder}`: {error}; free space, then give the same command again"
             ) from error
+        if state:
+            policy.model.config.dtype = next(value.dtype for value in state.values() if value.is_floating_point())
+            policy.model.config.save_pretrained(folder)
         policy.processor.save_pretrained(folder)
 
 
-def weights_digest(model: PreTrainedModel) -> str:
-    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal."""
-    whole = hashlib.sha256()
-    for name, value in sorted(model.named_parameters()):
+def weights_digest(model: PreTrainedModel, dtype: str | None = None) -> str:
+    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal.
+
+    Of a model that several processes hold in parts, of what `save` writes in `dtype`, in the first process, for all;
+    every one must ask.
+    """
+    whole, in_parts = hashlib.sha256(), sharded.is_sharded(model)
+    for name, parameter in sharded.parameters(model):
+        if in_parts and not processes.is_first():
+            continue
+        value = parameter.to(DTYPES[dtype]) if in_parts and dtype else parameter
         whole.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        whole.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return whole.hexdigest()
+        whole.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return processes.agreed(whole.hexdigest()) if in_parts else whole.hexdigest()
 
 
 def suppressed_token_ids(policy: Policy) -> list[int]:
@@ -147,9 +171,12 @@ def end_token_ids(policy: Policy) -> list[int]:
     return sorted({policy.tokenizer.eos_token_id, *declared} - {None})
 
 
-def load_for_training(path: str | Path, settings: Model, processor_of: str | Path | None = None) -> Policy:
-    """As `load`, with the vision tower frozen where the recipe says so and there is one."""
-    policy = load(path, settings.dtype, processor_of)
+def load_for_training(
+    path: str | Path, settings: Model, processor_of: str | Path | None = None, dtype: str | None = None
+) -> Policy:
+    """As `load`, with the vision tower frozen where the recipe says so and there is one; in `dtype` where that is not
+    the precision of `settings`."""
+    policy = load(path, dtype or settings.dtype, processor_of)
     if settings.freeze_vision and policy.is_vision:
         freeze_vision(policy.model)
     return policy

@@ -14,8 +14,10 @@ from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
 
-from indirect_rlvr.config import Model, Recipe
+from indirect_rlvr import processes
+from indirect_rlvr.config import Grpo, Model, Recipe
 from indirect_rlvr.errors import ConfigError
+from indirect_rlvr.training import parallel
 
 C = TypeVar("C", SFTConfig, GRPOConfig)
 
@@ -50,6 +52,10 @@ OURS = {
     "generation_batch_size": "it is `grpo.prompts_per_step` times `grpo.group_size`",
     "steps_per_generation": "each generation serves one optimizer step; use `num_iterations` for more",
     "reward_weights": "set `[reward.weights]`",
+    "fsdp": "set `parallel.strategy`",
+    "fsdp_config": "set `parallel.strategy`",
+    "deepspeed": "set `parallel.strategy`",
+    "average_tokens_across_devices": "a step means the same on any number of processes",
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 
@@ -76,13 +82,16 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
 
 
 def require_usable(recipe: Recipe) -> None:
-    """Look at `[sft.trl]` and `[grpo.trl]` before any stage runs; raises ConfigError as `build` does for a key, and as
-    `micro_batches` does."""
-    grpo = recipe.grpo
+    """Look at `[sft.trl]`, `[grpo.trl]` and `[parallel]` before any stage runs.
+
+    Raises ConfigError as `build` does for a key, and as `micro_batches`, `rollout_batches` and
+    `parallel.require_installed` do.
+    """
     _require_known(SFTConfig, "sft", recipe.sft.trl)
-    _require_known(GRPOConfig, "grpo", grpo.trl)
+    _require_known(GRPOConfig, "grpo", recipe.grpo.trl)
     micro_batches("sft", recipe.sft.trl, recipe.sft.batch)
-    micro_batches("grpo", grpo.trl, grpo.prompts_per_step * grpo.group_size)
+    rollout_batches(recipe.grpo)
+    parallel.require_installed(recipe.parallel)
 
 
 def _require_known(kind: type[SFTConfig | GRPOConfig], section: str, table: Mapping[str, Any]) -> None:
@@ -133,14 +142,37 @@ def common(folder: Path, steps: int, save_steps: int, seed: int, model: Model) -
 
 
 def micro_batches(section: str, table: Mapping[str, Any], batch: int) -> dict[str, int]:
-    """How a batch of `batch` samples is cut: `per_device_train_batch_size` from the table, by default the largest part
-    up to `MICRO_BATCH`.
+    """How a batch of `batch` samples over all processes is cut: `per_device_train_batch_size` from the table, by
+    default the largest part up to `MICRO_BATCH`.
 
-    Raises ConfigError where it does not divide the batch.
+    Raises ConfigError where it does not divide what each process gets, or the batch cannot be dealt out evenly.
     """
-    micro = table.get("per_device_train_batch_size", max(n for n in range(1, MICRO_BATCH + 1) if batch % n == 0))
-    if not isinstance(micro, int) or micro < 1 or batch % micro:
+    count = processes.count()
+    share, left = divmod(batch, count)
+    if left:
         raise ConfigError(
-            f"`{section}.trl.per_device_train_batch_size` is {micro!r}; it must divide the {batch} samples of a step"
+            f"the {batch} samples of a step of `{section}` cannot be dealt out evenly to {count} processes; choose a "
+            f"batch of {max(1, share) * count} or {(share + 1) * count}, or start a number of processes that divides it"
         )
-    return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": batch // micro}
+    allowed = [size for size in range(1, share + 1) if share % size == 0]
+    micro = table.get("per_device_train_batch_size", max(size for size in allowed if size <= MICRO_BATCH))
+    if micro not in allowed:
+        of_each = f" in each of {count} processes" if count > 1 else ""
+        raise ConfigError(
+            f"`{section}.trl.per_device_train_batch_size` is {micro!r}; it must divide the {share} samples of a step"
+            f"{of_each}: {', '.join(map(str, allowed)):.200}"
+        )
+    return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": share // micro}
+
+
+def rollout_batches(settings: Grpo) -> dict[str, int]:
+    """As `micro_batches`, for the rollouts of a step, each group in one process: there its prompt is shared and its
+    rewards are compared."""
+    prompts, count = settings.prompts_per_step, processes.count()
+    if prompts % count:
+        near = max(1, prompts // count) * count
+        raise ConfigError(
+            f"`grpo.prompts_per_step` is {prompts} on {count} processes; it must be a multiple of them, for example "
+            f"{near}, because a group is sampled, rewarded and shares its prompt in one process"
+        )
+    return micro_batches("grpo", settings.trl, prompts * settings.group_size)

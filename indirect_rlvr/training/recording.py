@@ -14,6 +14,7 @@ from datasets import Dataset
 from trl.data_utils import prepare_multimodal_messages
 from trl.trainer.utils import RepeatSampler
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Grpo
 from indirect_rlvr.training.checkpoints import FromCheckpoint
 from indirect_rlvr.training.curriculum import Refill
@@ -49,7 +50,8 @@ class PassSampler(RepeatSampler):
 
 class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     """TRL's trainer, which writes every rollout down with what it earned and, if told so, samples other tasks in the
-    place of those whose rewards are equal.
+    place of those whose rewards are equal. Of several processes the first writes those of all, in order of rank, which
+    is the order of the tasks.
 
     A step is sampled and scored here first; TRL then gets the groups that stay, and their completions when it asks for
     samples. So losses, advantages and metrics are TRL's own, of the groups that stay; nothing else differs.
@@ -60,10 +62,11 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     _refill: Refill | None = None
     _kept: list[Sampled] | None = None
 
-    def record_to(self, stream: TextIO, every: int, cycle: int) -> None:
+    def record_to(self, stream: TextIO | None, every: int, cycle: int) -> None:
         """Where rollouts go, one JSON object a line, those of every `every`-th generation, a generation serving `cycle`
-        steps; `advantage` is null for one that was thrown away."""
+        steps; `advantage` is null for one that was thrown away. None for a process that does not write."""
         self._rollout_stream, self._every, self._cycle = stream, every, cycle
+        self._lines: list[str] = []
 
     def refill_from(self, tasks: Dataset, walked: Dataset, settings: Grpo) -> None:
         """Take replacements from `tasks`, at most `settings.curriculum.refill` of them a generation; 0 leaves it be.
@@ -102,7 +105,8 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
     ) -> torch.Tensor:
         """The rewards, (rollouts, terms); kept beside ids and texts until the advantages are known."""
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        self._scored = (completions, completion_ids_list, rewards)
+        first = processes.rank() * len(inputs)  # those of all processes, in order of rank
+        self._scored = (completions, completion_ids_list, rewards[first : first + len(inputs)])
         return rewards
 
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> tuple[list[list[int]], list[list[float]] | None]:
@@ -120,8 +124,18 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
         for i, row in enumerate(inputs):
             sample = Sampled(completions[i], ids[i], None, rewards[i].tolist())
             self._record(row, sample, _number(output["advantages"][i].item()))
-        self._rollout_stream.flush()
+        self._write_down()
         return output
+
+    def _write_down(self) -> None:
+        """Put this generation's rollouts of all processes on record."""
+        lines, self._lines = self._lines, []
+        if self.state.global_step // self._cycle % self._every == 0:
+            for line in (line for own in processes.gathered(lines) for line in own):
+                if self._rollout_stream is not None:
+                    self._rollout_stream.write(line)
+        if self._rollout_stream is not None:
+            self._rollout_stream.flush()
 
     def _refilled(self, inputs: list[dict[str, Any]], refill: Refill) -> list[dict[str, Any]]:
         """The rows of a step, those of equal groups replaced as far as the limit goes; what was sampled for them is
@@ -180,7 +194,7 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
         return math.fsum(applicable) if applicable else math.nan
 
     def _record(self, row: dict[str, Any], sample: Sampled, advantage: float | None) -> None:
-        self.recorded += 1
+        self.recorded += processes.count()  # each process has as many
         if self.state.global_step // self._cycle % self._every:
             return
         line = {
@@ -194,7 +208,7 @@ class RecordingTrainer(FromCheckpoint, SharedPrefill, SharedPrefixTrainer):
             "reward": _number(self._total(sample.terms)),
             "advantage": advantage,
         }
-        self._rollout_stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        self._lines.append(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _number(value: float) -> float | None:

@@ -1,0 +1,55 @@
+"""Start `training_process.py` in one process or several, and read what they found and wrote."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+SCRIPT = Path(__file__).parent / "training_process.py"
+FAST = {"learning_rate": 1e-2, "lr_scheduler_type": "linear"}
+GRPO = {"steps": 4, "save_steps": 2, "prompts_per_step": 2, "group_size": 4, "max_completion_tokens": 12, "trl": FAST}
+SFT = {"steps": 3, "batch": 6, "save_steps": 2, "trl": FAST}
+
+
+def start(jobs: list[dict[str, Any]], count: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Train `jobs` in `count` processes, their files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)] if count > 1 else []
+    return subprocess.run(
+        [sys.executable, *several, str(SCRIPT), str(folder / "jobs.json")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def trained(jobs: list[dict[str, Any]], count: int, folder: Path) -> list[list[Any]]:
+    """What each process found, job by job."""
+    done = start(jobs, count, folder)
+    assert done.returncode == 0, "\n".join(line for line in done.stderr.splitlines() if "[rank" in line)[-4000:]
+    return [json.loads((folder / f"jobs.json.{rank}").read_text()) for rank in range(count)]
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Every file of a stage by name; of the log all but the seconds of each step."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found["log.jsonl"] = [{k: v for k, v in line.items() if k != "step_time"} for line in lines(folder, "log.jsonl")]
+    return found
+
+
+def lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+def apart(one: Path, other: Path, start: Path) -> float:
+    """How far the weights of two trainings lie apart, as a share of how far they moved from their start."""
+    a, b, first = (load_file(folder / "model.safetensors") for folder in (one, other, start))
+    assert a.keys() == b.keys() == first.keys()
+    return _distance(a, b) / _distance(b, first)
+
+
+def _distance(a: dict[str, Any], b: dict[str, Any]) -> float:
+    return float(sum((a[name].double() - b[name].double()).square().sum().item() for name in a) ** 0.5)
