@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 
 from indirect_rlvr.errors import RlvrError, RunError
 
-from indirect_rlvr.errors import RlvrError
-
 T = TypeVar("T")
 PATIENCE = timedelta(days=2)
 """How long a process waits for the first one, which may be mining or writing while the others have nothing to do."""
