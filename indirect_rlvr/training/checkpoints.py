@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import is_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -21,7 +22,7 @@ from indirect_rlvr.config import Model
 from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.run import disk_errors, plain, write_json
 from indirect_rlvr.stopping import Stop
-from indirect_rlvr.training import models
+from indirect_rlvr.training import lora, models
 
 MARK, IDENTITY = "complete.json", "identity.json"
 PICKLED = "training_args.bin"
@@ -65,13 +66,20 @@ class Attempt:
 
     def policy(self, first: Path | str, settings: Model) -> models.Policy:
         """The policy of the checkpoint, its parameters verified, else that in `first`; either way it says that it comes
-        from `first`, where TRL then looks for the reference model."""
-        if self.start is None:
+        from `first`, where TRL then looks for the reference model. With adapters always that in `first`: see
+        `take_up`."""
+        if self.start is None or settings.lora.rank:
             return models.load_for_training(first, settings)
         policy = models.load_for_training(self.start.folder, settings, processor_of=first)
         _verify(policy.model, self.start)
         policy.model.config._name_or_path = policy.model.name_or_path = str(first)
         return policy
+
+    def take_up(self, model: nn.Module) -> None:
+        """Give the trainer's model the adapters of the checkpoint, verified, where it has any."""
+        if self.start is not None and is_peft_model(model):
+            lora.take_up(model, self.start.folder)
+            _verify(model, self.start)
 
     @property
     def resume(self) -> str | None:
@@ -126,7 +134,7 @@ def newest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _verify(model: PreTrainedModel, start: Checkpoint) -> None:
+def _verify(model: nn.Module, start: Checkpoint) -> None:
     """Raise RunError unless the model's parameters are those the checkpoint was marked with."""
     found = models.weights_digest(model)
     if found != start.weights_sha256:

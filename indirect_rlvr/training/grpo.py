@@ -22,7 +22,7 @@ from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import images, models, options, patches, vllm_guards
+from indirect_rlvr.training import images, lora, models, options, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -76,7 +76,10 @@ def train(
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
         rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl", health)
-        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch)
+        adapters = lora.config(policy.model, model_settings)
+        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch, adapters)
+        trained: Any = trainer.model
+        going.take_up(trained)
         keep = settings.keep_checkpoints
         trainer.add_callback(Keeper(folder, keep, settings.cycle, stop, trainer.progress, watch.sound))
         with watch, (folder / "rollouts.jsonl").open("a", encoding="utf-8") as stream:
@@ -85,6 +88,7 @@ def train(
             trainer.go_on_from(going.extra)
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
+        lora.merge(trained, folder, start)
         models.save(policy, folder)
     return _made(trainer, policy, watch, chosen, settings, store)
 
@@ -97,6 +101,7 @@ def _trainer(
     settings: Grpo,
     walked: Dataset,
     watch: Watch,
+    adapters: Any,
 ) -> RecordingTrainer:
     """The trainer, no special token ever sampled, whoever samples."""
     suppressed = models.suppressed_token_ids(policy)
@@ -111,6 +116,7 @@ def _trainer(
         train_dataset=walked,
         processing_class=processor,
         callbacks=[watch],
+        peft_config=adapters,
         shared_prefix=settings.shared_prefix,
         fallback=settings.shared_prefix_fallback,
     )

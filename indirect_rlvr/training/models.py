@@ -5,12 +5,15 @@ Transformers only warns when a checkpoint lacks weights and starts them at rando
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -119,13 +122,20 @@ def save(policy: Policy, folder: Path) -> None:
         policy.processor.save_pretrained(folder)
 
 
-def weights_digest(model: PreTrainedModel) -> str:
-    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal."""
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal; of a model with
+    adapters, over theirs alone, which are what its checkpoints hold."""
     whole = hashlib.sha256()
-    for name, value in sorted(model.named_parameters()):
+    for name, value in sorted(trained(model)):
         whole.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         whole.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()
+
+
+def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters a checkpoint of `model` holds, with their names: the adapters', or all of them."""
+    adapted = is_peft_model(model)
+    return ((name, value) for name, value in model.named_parameters() if not adapted or "lora_" in name)
 
 
 def suppressed_token_ids(policy: Policy) -> list[int]:
@@ -155,13 +165,19 @@ def load_for_training(path: str | Path, settings: Model, processor_of: str | Pat
     return policy
 
 
+def vision_tower(model: PreTrainedModel) -> nn.Module | None:
+    """The part that sees images, its merger included; None in a text-only model."""
+    tower: nn.Module = model.get_encoder(modality="image")
+    return None if tower is model or tower is model.base_model else tower
+
+
 def freeze_vision(model: PreTrainedModel) -> int:
-    """Take the vision tower, its merger included, out of training; returns how many parameters were frozen.
+    """Take the vision tower out of training; returns how many parameters were frozen.
 
     Raises RunError where the model has none.
     """
-    tower = model.get_encoder(modality="image")
-    if tower is model or tower is model.base_model:
+    tower = vision_tower(model)
+    if tower is None:
         raise RunError(f"a {type(model).__name__} has no vision tower to freeze; set model.freeze_vision = false")
     tower.requires_grad_(False)
     return sum(value.numel() for value in tower.parameters())

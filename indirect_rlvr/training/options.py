@@ -50,6 +50,12 @@ OURS = {
     "generation_batch_size": "it is `grpo.prompts_per_step` times `grpo.group_size`",
     "steps_per_generation": "each generation serves one optimizer step; use `num_iterations` for more",
     "reward_weights": "set `[reward.weights]`",
+    "peft_config": "set `[model.lora]`",
+    "use_peft": "set `[model.lora]`",
+    "lora_r": "set `[model.lora]`",
+    "lora_alpha": "set `[model.lora]`",
+    "lora_dropout": "set `[model.lora]`",
+    "lora_target_modules": "set `[model.lora]`; adapters are on every linear layer",
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 
