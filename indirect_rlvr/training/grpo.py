@@ -22,7 +22,7 @@ from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import images, lora, models, options, patches, vllm_guards
+from indirect_rlvr.training import images, lora, lora_sync, models, options, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -125,6 +125,7 @@ def _trainer(
     if config.use_vllm:
         image = policy.model.config.image_token_id if policy.is_vision else None
         vllm_guards.guard(trainer.vllm_generation, int(config.seed), image, suppressed)
+        lora_sync.guard(trainer.vllm_generation)
     return trainer
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from indirect_rlvr import processes
 from indirect_rlvr.config import Model, Recipe
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.run import disk_errors
@@ -44,6 +45,11 @@ def require_usable(recipe: Recipe) -> None:
         raise ConfigError(
             "`grpo.trl.sync_ref_model` needs a reference model of its own; with `model.lora.rank` above 0 the "
             "reference is the policy without its adapters: leave the key out"
+        )
+    if recipe.parallel.strategy != "ddp":
+        raise ConfigError(
+            f"`parallel.strategy` is {recipe.parallel.strategy}, and adapters are neither merged nor resumed on sharded "
+            'weights; set parallel.strategy = "ddp", or model.lora.rank = 0'
         )
     if lora.dropout and not grpo.trl.get("disable_dropout") and grpo.shared_prefix and not grpo.shared_prefix_fallback:
         raise ConfigError(
@@ -115,7 +121,7 @@ def take_up(model: nn.Module, folder: Path) -> None:
 def merge(model: nn.Module, folder: Path, base: str | Path) -> None:
     """Write the adapter of `model`, if it has one, into `folder`/adapter with `base` named, then merge it.
 
-    The model below is whole and plain afterwards. Each merged weight is W + alpha/rank · BA in float32, rounded once to
+    Of several processes the first writes and all merge. The model below is whole and plain afterwards. Each merged weight is W + alpha/rank · BA in float32, rounded once to
     the model's own type. In bfloat16 that puts it off by up to 2⁻⁹ (0.2 %) of its own size, and a change smaller than
     that of its weight is lost: what is evaluated is the rounded model, not the one the last step saw. In float32 the
     two differ by rounding alone.
@@ -125,9 +131,10 @@ def merge(model: nn.Module, folder: Path, base: str | Path) -> None:
     peft: Any = model
     place = folder / FOLDER
     peft.peft_config["default"].base_model_name_or_path = _named(base, folder)
-    with disk_errors(place):
-        peft.save_pretrained(place, save_embedding_layers=False)
-        (place / CARD).unlink(missing_ok=True)
+    if processes.is_first():
+        with disk_errors(place):
+            peft.save_pretrained(place, save_embedding_layers=False)
+            (place / CARD).unlink(missing_ok=True)
     for _, value in models.trained(peft):
         value.data = value.data.float()  # peft then adds in float32, whatever the type of the weights
     peft.merge_and_unload()

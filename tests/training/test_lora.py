@@ -57,6 +57,10 @@ def randomised(policy: models.Policy, settings: Model = ADAPTED) -> PeftModel:
     [
         (["grpo.trl.sync_ref_model=true"], "`grpo.trl.sync_ref_model` needs a reference model of its own"),
         (["model.lora.dropout=0.1"], "`model.lora.dropout` is 0.1, which draws another mask for each rollout"),
+        (
+            ['parallel.strategy="fsdp2"'],
+            "`parallel.strategy` is fsdp2, and adapters are neither merged nor resumed on sharded weights",
+        ),
         (["sft.trl.use_peft=true"], "`sft.trl.use_peft` must not be set: set `[model.lora]`"),
         (["grpo.trl.peft_config={r=8}"], "`grpo.trl.peft_config` must not be set: set `[model.lora]`"),
         (["grpo.trl.lora_r=8"], "`grpo.trl.lora_r` must not be set: set `[model.lora]`"),
@@ -114,6 +118,16 @@ def test_adapters_are_on_every_linear_layer_but_the_head_and_a_frozen_tower(
     assert not any(p.requires_grad for n, p in adapted.named_parameters() if "lora_" not in n)
 
 
+def test_the_digest_of_adapters_sees_one_bit_of_them_and_nothing_else(vision_policy: models.Policy) -> None:
+    adapted = randomised(vision_policy)
+    before = models.weights_digest(adapted)
+    with torch.no_grad():
+        adapted.get_input_embeddings().weight.view(-1)[3] += 1
+        assert models.weights_digest(adapted) == before
+        next(value for _, value in models.trained(adapted)).view(-1)[3] += 1
+    assert models.weights_digest(adapted) != before
+
+
 def test_without_a_rank_there_is_no_adapter(vision_policy: models.Policy) -> None:
     assert lora.config(vision_policy.model, Model()) is None
 
@@ -137,6 +151,19 @@ def test_a_finished_stage_is_a_plain_model_with_its_adapter_beside_it(
     torch.testing.assert_close(logits(adapted), after, rtol=1e-5, atol=1e-5)
 
 
+def test_bfloat16_trains_adapters_in_float32_and_ends_in_bfloat16(
+    trained: Trained, vision_folder: Path, tmp_path: Path
+) -> None:
+    train = trained(vision_folder, ADAPTED.model_copy(update={"dtype": "bfloat16"}))
+    train.sft(tmp_path / "sft", steps=1)
+    made = train.grpo(tmp_path / "grpo", Even(), steps=2, trl=FAST | {"beta": 0.04})
+    for stage in ("sft", "grpo"):
+        kinds = {value.dtype for value in load_file(tmp_path / stage / "model.safetensors").values()}
+        adapters = {value.dtype for value in load_file(tmp_path / stage / "adapter" / lora.WEIGHTS).values()}
+        assert (kinds, adapters) == ({torch.bfloat16}, {torch.float32})
+    assert models.weights_digest(models.load(tmp_path / "grpo", "bfloat16").model) == made["weights_sha256"]
+
+
 def test_an_adapter_names_its_base_as_the_recipe_does_or_from_where_it_lies(
     trained: Trained, vision_folder: Path, tmp_path: Path
 ) -> None:
@@ -151,11 +178,15 @@ def test_an_adapter_names_its_base_as_the_recipe_does_or_from_where_it_lies(
     assert (tmp_path / "sft" / "adapter" / named[0]).resolve() == tmp_path / "base"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_merging_adds_in_float32_and_rounds_once(vision_folder: Path, tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize(("dtype", "adapters"), [("float32", "float32"), ("bfloat16", "float32"), ("bfloat16",) * 2])
+def test_merging_adds_in_float32_and_rounds_once(
+    vision_folder: Path, tmp_path: Path, dtype: str, adapters: str
+) -> None:
     policy = models.load(vision_folder, dtype)
     whole = {name: value.clone() for name, value in policy.model.state_dict().items()}
     adapted = randomised(policy)
+    for _, value in models.trained(adapted):
+        value.data = value.data.to(models.DTYPES[adapters])
     parts = {n.removeprefix("base_model.model.").replace(".default", ""): p for n, p in models.trained(adapted)}
     parts = {name: value.detach().clone().float() for name, value in parts.items()}
     lora.merge(adapted, tmp_path, vision_folder)

@@ -83,6 +83,14 @@ def test_sft_that_was_stopped_ends_in_the_bytes_of_one_that_was_not(
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+def test_dropout_acts_unless_it_is_disabled(trained: Trained, tmp_path: Path) -> None:
+    plain, dropping = trained(), trained(DROPPING)
+    assert plain.sft(tmp_path / "0", steps=2) != dropping.sft(tmp_path / "1", steps=2)
+    expected = plain.grpo(tmp_path / "2", Even(), steps=2)
+    assert dropping.grpo(tmp_path / "3", Even(), steps=2, trl=FAST | {"disable_dropout": True}) == expected
+    assert dropping.grpo(tmp_path / "4", Even(), steps=2, shared_prefix=False) != expected
+
+
 @pytest.fixture
 def cut(trained: Trained, tmp_path: Path) -> tuple[Train, Path]:
     """A training that was stopped in its last step, and its newest checkpoint."""
