@@ -48,8 +48,8 @@ def require_usable(recipe: Recipe) -> None:
         )
     if recipe.parallel.strategy != "ddp":
         raise ConfigError(
-            f"`parallel.strategy` is {recipe.parallel.strategy}, and adapters are neither merged nor resumed on sharded "
-            'weights; set parallel.strategy = "ddp", or model.lora.rank = 0'
+            f"`parallel.strategy` is {recipe.parallel.strategy}, and adapters are neither merged nor resumed on "
+            'sharded weights; set parallel.strategy = "ddp", or model.lora.rank = 0'
         )
     if lora.dropout and not grpo.trl.get("disable_dropout") and grpo.shared_prefix and not grpo.shared_prefix_fallback:
         raise ConfigError(
@@ -121,10 +121,10 @@ def take_up(model: nn.Module, folder: Path) -> None:
 def merge(model: nn.Module, folder: Path, base: str | Path) -> None:
     """Write the adapter of `model`, if it has one, into `folder`/adapter with `base` named, then merge it.
 
-    Of several processes the first writes and all merge. The model below is whole and plain afterwards. Each merged weight is W + alpha/rank · BA in float32, rounded once to
-    the model's own type. In bfloat16 that puts it off by up to 2⁻⁹ (0.2 %) of its own size, and a change smaller than
-    that of its weight is lost: what is evaluated is the rounded model, not the one the last step saw. In float32 the
-    two differ by rounding alone.
+    Of several processes the first writes and all merge. The model below is whole and plain afterwards. Each merged
+    weight is W + alpha/rank · BA in float32, rounded once to the model's own type. In bfloat16 that puts it off by up to
+    2⁻⁹ (0.2 %) of its own size, and a change smaller than that of its weight is lost: what is evaluated is the rounded
+    model, not the one the last step saw. In float32 the two differ by rounding alone.
     """
     if not is_peft_model(model):
         return
