@@ -122,9 +122,9 @@ def merge(model: nn.Module, folder: Path, base: str | Path) -> None:
     """Write the adapter of `model`, if it has one, into `folder`/adapter with `base` named, then merge it.
 
     Of several processes the first writes and all merge. The model below is whole and plain afterwards. Each merged
-    weight is W + alpha/rank · BA in float32, rounded once to the model's own type. In bfloat16 that puts it off by up to
-    2⁻⁹ (0.2 %) of its own size, and a change smaller than that of its weight is lost: what is evaluated is the rounded
-    model, not the one the last step saw. In float32 the two differ by rounding alone.
+    weight is W + alpha/rank · BA in float32, rounded once to the model's own type. In bfloat16 that puts it off by up
+    to 2⁻⁹ (0.2 %) of its own size, and a change smaller than that of its weight is lost: what is evaluated is the
+    rounded model, not the one the last step saw. In float32 the two differ by rounding alone.
     """
     if not is_peft_model(model):
         return
