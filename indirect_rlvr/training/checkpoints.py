@@ -77,7 +77,10 @@ class Attempt:
 
     def take_up(self, model: nn.Module) -> None:
         """Give the trainer's model the adapters of the checkpoint, verified, where it has any."""
-        if self.start is not None and is_peft_model(model):
+        if not is_peft_model(model):
+            return
+        lora.forget_base(model)
+        if self.start is not None:
             lora.take_up(model, self.start.folder)
             _verify(model, self.start)
 

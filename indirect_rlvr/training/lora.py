@@ -99,6 +99,11 @@ def _pattern(model: PreTrainedModel, freeze_vision: bool) -> str:
     return pattern
 
 
+def forget_base(model: Any) -> None:
+    """Leave the base without a name until `merge`: peft would ask the hub for its config at every checkpoint."""
+    model.peft_config["default"].base_model_name_or_path = None
+
+
 def take_up(model: nn.Module, folder: Path) -> None:
     """Give a model's adapters the weights of the checkpoint in `folder`; raises RunError where they do not fit."""
     from peft import PeftModel, set_peft_model_state_dict

@@ -1,6 +1,7 @@
 """Adapters whose training was stopped end in the bytes of others; checkpoints hold them alone."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,17 @@ def test_sft_that_was_stopped_ends_in_the_bytes_of_one_that_was_not(
     assert checkpoints.newest(tmp_path / ".cut.partial").step == 2
     assert train.sft(tmp_path / "cut") == whole
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_base_that_is_no_folder_is_not_asked_for_at_each_checkpoint(
+    domain: Domain, make_tasks: Callable[..., list[ProxyTask]], records_folder: Path, text_folder: Path, tmp_path: Path
+) -> None:
+    """peft would look for its config on the hub, to see whether the vocabulary grew, and warn without a network."""
+    base = tmp_path / "base"
+    shutil.copytree(text_folder, base)
+    gone = Even(1, lambda: (base / "config.json").unlink())
+    Train(domain, make_tasks(8, "text"), records_folder, base, PLAIN).grpo(tmp_path / "out", gone, steps=2)
+    assert json.loads((tmp_path / "out/adapter/adapter_config.json").read_text())["base_model_name_or_path"]
 
 
 def test_dropout_acts_unless_it_is_disabled(trained: Trained, tmp_path: Path) -> None:
