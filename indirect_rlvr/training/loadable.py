@@ -12,6 +12,8 @@ from indirect_rlvr.run import read_json
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 
 
 def require_folder(folder: Path) -> None:
@@ -26,8 +28,16 @@ def require_folder(folder: Path) -> None:
             f"`model.path` is `{folder}`, which holds {what}no config.json; give the folder of a whole model as "
             "transformers saves it (config.json, *.safetensors, a tokenizer)"
         )
-    require_family(str(folder), _object(folder / CONFIG))
+    config = _object(folder / CONFIG)
+    require_family(str(folder), config)
     _require_weights(folder, names)
+    wanted = {"a tokenizer": TOKENIZERS} | ({"an image processor": PROCESSORS} if is_vision(config) else {})
+    for what, known in wanted.items():
+        if not set(known) & set(names):
+            raise ConfigError(
+                f"`model.path` is `{folder}`, which has no file of {what} ({', '.join(known)}); put that of the model "
+                "it was made from beside the weights"
+            )
 
 
 def is_vision(config: dict[str, Any]) -> bool:

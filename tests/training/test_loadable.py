@@ -109,6 +109,20 @@ def test_a_folder_without_weights_is_refused(copy: Path) -> None:
     refused(copy, "which has no model.safetensors; fetch the model again")
 
 
+def test_a_model_without_a_tokenizer_is_refused(copy: Path) -> None:
+    for path in copy.glob("tokenizer*"):
+        path.unlink()
+    refused(
+        copy, r"which has no file of a tokenizer \(tokenizer.json, .*\); put that of the model it was made from beside"
+    )
+
+
+def test_a_vision_model_without_its_image_processor_is_refused(vision_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(vision_folder, tmp_path / "copy")
+    (tmp_path / "copy" / "processor_config.json").unlink()
+    refused(tmp_path / "copy", r"which has no file of an image processor \(processor_config.json, preprocessor_config")
+
+
 @pytest.mark.parametrize("parts", [["a.safetensors", "b.safetensors", "c.safetensors"], []])
 def test_a_half_fetched_model_is_refused(copy: Path, parts: list[str]) -> None:
     (copy / "model.safetensors").rename(copy / "a.safetensors")
@@ -128,6 +142,8 @@ def test_whole_models_are_let_through(kind: str, request: pytest.FixtureRequest)
 
 
 def test_a_model_in_several_files_is_let_through(text_policy: models.Policy, tmp_path: Path) -> None:
+    models.save(text_policy, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
     text_policy.model.save_pretrained(tmp_path, max_shard_size="50KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     require_there(str(tmp_path))
