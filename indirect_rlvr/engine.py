@@ -273,6 +273,10 @@ def _require_possible(run: Run) -> None:
         from indirect_rlvr.training.options import require_usable
 
         require_usable(recipe)
+    if recipe.model.lora.rank:
+        from indirect_rlvr.training import lora
+
+        lora.require_usable(recipe)
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,9 @@ def base(run: Run) -> Counts:
     """A checkpoint, or the domain's primed tiny model → base/."""
     from indirect_rlvr.training.base import prepare
 
-    run.notes["base"], run.artefacts["base"] = prepare(run.domain, run.recipe, run.folder / "base")
+    run.notes["base"], run.artefacts["base"] = prepare(
+        run.domain, run.recipe, run.folder / "base", _tasks(run, "train")
+    )
     return Counts(1, "model")
 
 

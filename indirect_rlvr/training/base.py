@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,22 @@ from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DomainError, RunError
 from indirect_rlvr.run import digest, fresh_folder, plain, read_json, write_json
-from indirect_rlvr.types import Primer
+from indirect_rlvr.training import loadable
+from indirect_rlvr.types import Primer, ProxyTask, View
 
 REFERENCE = "reference.json"
 PRIMING = "priming.json"
 FIRST_EXAMPLES = 32
 
 
-def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, Any]]:
+def prepare(domain: Domain, recipe: Recipe, out: Path, tasks: Sequence[ProxyTask] = ()) -> tuple[str, dict[str, Any]]:
     """Put the base model into `out`: a reference to `model.path`, or the primed model's own files.
 
-    Returns what the base is in words for the report, and its figures and digest for the manifest.
+    Returns what the base is in words for the report, and its figures and digest for the manifest. Raises ConfigError
+    for a checkpoint that cannot be trained (`loadable`), or that cannot see the images that the first of `tasks` shows.
     """
     if recipe.model.path != "primed":
+        _require_fitting(domain, recipe.model.path, tasks)
         with fresh_folder(out) as folder:
             write_json(folder / REFERENCE, {"path": recipe.model.path})
         return f"The checkpoint {recipe.model.path}.", {"path": recipe.model.path}
@@ -34,8 +38,20 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
     return str(facts["about"]), facts | {"path": "primed"}
 
 
+def _require_fitting(domain: Domain, place: str, tasks: Sequence[ProxyTask]) -> None:
+    config = loadable.config_of(place)
+    loadable.require_family(place, config)
+    shown = [part for task in tasks[:1] for part in domain.render(task).parts if isinstance(part, View)]
+    if not loadable.is_vision(config) and any(view.modality == "image" for view in shown):
+        raise ConfigError(
+            f"`model.path` is `{place}`, a text-only {config['model_type']}, and the prompts of domain `{domain.name}` "
+            "show images; give a model that sees, such as Qwen/Qwen2.5-VL-7B-Instruct"
+        )
+
+
 def require_there(path: str) -> None:
-    """Raises ConfigError where `model.path` can only be a folder and there is none: nothing is asked of a hub here."""
+    """Raises ConfigError where `model.path` can only be a folder and there is none, or one without a model that can be
+    trained (`loadable`): nothing is asked of a hub here."""
     is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
     beside = "/" in path and Path(path).parent.is_dir()
     if not Path(path).is_dir() and (not is_id or beside):
@@ -43,6 +59,13 @@ def require_there(path: str) -> None:
             f"`model.path` is `{path}`, and there is no such folder; give a folder, a hub id such as "
             'Qwen/Qwen2.5-VL-7B-Instruct, or "primed"'
         )
+    if not Path(path).is_dir():
+        return
+    if (Path(path) / REFERENCE).exists():
+        raise ConfigError(
+            f"`model.path` is `{path}`, which names `{resolve(Path(path))}` and holds no model: give that"
+        )
+    loadable.require_folder(Path(path))
 
 
 def resolve(folder: Path) -> Path | str:

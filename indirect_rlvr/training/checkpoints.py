@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import is_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -22,7 +23,7 @@ from indirect_rlvr.config import Model
 from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.run import disk_errors, plain, write_json
 from indirect_rlvr.stopping import Stop
-from indirect_rlvr.training import models
+from indirect_rlvr.training import lora, models
 
 MARK, IDENTITY = "complete.json", "identity.json"
 UNREAD = ("training_args.bin", "pytorch_model_fsdp.bin")
@@ -66,13 +67,23 @@ class Attempt:
 
     def policy(self, first: Path | str, settings: Model, dtype: str | None = None) -> models.Policy:
         """The policy of the checkpoint, its parameters verified, else that in `first`; either way it says that it comes
-        from `first`, where TRL then looks for the reference model. `dtype` as `models.load_for_training` takes it."""
-        if self.start is None:
+        from `first`, where TRL then looks for the reference model. With adapters always that in `first`: see
+        `take_up`. `dtype` as `models.load_for_training` takes it."""
+        if self.start is None or settings.lora.rank:
             return models.load_for_training(first, settings, dtype=dtype)
         policy = models.load_for_training(self.start.folder, settings, processor_of=first, dtype=dtype)
         _verify(policy.model, self.start)
         policy.model.config._name_or_path = policy.model.name_or_path = str(first)
         return policy
+
+    def take_up(self, model: nn.Module) -> None:
+        """Give the trainer's model the adapters of the checkpoint, verified, where it has any."""
+        if not is_peft_model(model):
+            return
+        lora.forget_base(model)
+        if self.start is not None:
+            lora.take_up(model, self.start.folder)
+            _verify(model, self.start)
 
     @property
     def resume(self) -> str | None:
@@ -140,7 +151,7 @@ def newest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _verify(model: PreTrainedModel, start: Checkpoint) -> None:
+def _verify(model: nn.Module, start: Checkpoint) -> None:
     """Raise RunError unless the model's parameters are those the checkpoint was marked with."""
     found = models.weights_digest(model)
     if found != start.weights_sha256:

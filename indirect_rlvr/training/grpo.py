@@ -25,7 +25,7 @@ from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import images, models, options, parallel, patches, vllm_guards
+from indirect_rlvr.training import images, lora, lora_sync, models, options, parallel, patches, vllm_guards
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -82,7 +82,10 @@ def train(
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
         rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl", health)
-        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch)
+        adapters = lora.config(policy.model, model_settings)
+        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch, adapters)
+        trained: Any = trainer.model
+        going.take_up(trained)
         keep = settings.keep_checkpoints
         trainer.add_callback(Keeper(folder, keep, settings.cycle, stop, trainer.progress, watch.sound))
         with watch, _rollouts(folder) as stream:
@@ -91,6 +94,7 @@ def train(
             trainer.go_on_from(going.extra)
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
+        lora.merge(trained, folder, start)
         models.save(policy, folder, model_settings.dtype)
     weights = models.weights_digest(policy.model, model_settings.dtype)
     parallel.done()
@@ -110,6 +114,7 @@ def _trainer(
     settings: Grpo,
     walked: Dataset,
     watch: Watch,
+    adapters: Any,
 ) -> RecordingTrainer:
     """The trainer, no special token ever sampled, whoever samples."""
     suppressed = models.suppressed_token_ids(policy)
@@ -124,6 +129,7 @@ def _trainer(
         train_dataset=walked,
         processing_class=processor,
         callbacks=[watch, parallel.HeadTogether()],
+        peft_config=adapters,
         shared_prefix=settings.shared_prefix,
         fallback=settings.shared_prefix_fallback,
     )
@@ -132,6 +138,7 @@ def _trainer(
     if config.use_vllm:
         image = policy.model.config.image_token_id if policy.is_vision else None
         vllm_guards.guard(trainer.vllm_generation, int(config.seed), image, suppressed)
+        lora_sync.guard(trainer.vllm_generation)
     return trainer
 
 

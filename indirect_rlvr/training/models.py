@@ -5,13 +5,16 @@ Transformers only warns when a checkpoint lacks weights and starts them at rando
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -136,20 +139,27 @@ def _write(policy: Policy, folder: Path, state: dict[str, torch.Tensor] | None) 
         policy.processor.save_pretrained(folder)
 
 
-def weights_digest(model: PreTrainedModel, dtype: str | None = None) -> str:
-    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal.
+def weights_digest(model: nn.Module, dtype: str | None = None) -> str:
+    """SHA-256 over name, type, shape and bytes of every parameter in order of name, in hexadecimal; of a model with
+    adapters, over theirs alone, which are what its checkpoints hold.
 
     Of a model that several processes hold in parts, of what `save` writes in `dtype`, in the first process, for all;
     every one must ask.
     """
     whole, in_parts = hashlib.sha256(), sharded.is_sharded(model)
-    for name, parameter in sharded.parameters(model):
+    for name, parameter in sharded.whole(trained(model)):
         if in_parts and not processes.is_first():
             continue
         value = parameter.to(DTYPES[dtype]) if in_parts and dtype else parameter
         whole.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         whole.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return processes.agreed(whole.hexdigest()) if in_parts else whole.hexdigest()
+
+
+def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters a checkpoint of `model` holds, with their names: the adapters', or all of them."""
+    adapted = is_peft_model(model)
+    return ((name, value) for name, value in model.named_parameters() if not adapted or "lora_" in name)
 
 
 def suppressed_token_ids(policy: Policy) -> list[int]:
@@ -182,13 +192,19 @@ def load_for_training(
     return policy
 
 
+def vision_tower(model: PreTrainedModel) -> nn.Module | None:
+    """The part that sees images, its merger included; None in a text-only model."""
+    tower: nn.Module = model.get_encoder(modality="image")
+    return None if tower is model or tower is model.base_model else tower
+
+
 def freeze_vision(model: PreTrainedModel) -> int:
-    """Take the vision tower, its merger included, out of training; returns how many parameters were frozen.
+    """Take the vision tower out of training; returns how many parameters were frozen.
 
     Raises RunError where the model has none.
     """
-    tower = model.get_encoder(modality="image")
-    if tower is model or tower is model.base_model:
+    tower = vision_tower(model)
+    if tower is None:
         raise RunError(f"a {type(model).__name__} has no vision tower to freeze; set model.freeze_vision = false")
     tower.requires_grad_(False)
     return sum(value.numel() for value in tower.parameters())

@@ -56,6 +56,12 @@ OURS = {
     "fsdp_config": "set `parallel.strategy`",
     "deepspeed": "set `parallel.strategy`",
     "average_tokens_across_devices": "a step means the same on any number of processes",
+    "peft_config": "set `[model.lora]`",
+    "use_peft": "set `[model.lora]`",
+    "lora_r": "set `[model.lora]`",
+    "lora_alpha": "set `[model.lora]`",
+    "lora_dropout": "set `[model.lora]`",
+    "lora_target_modules": "set `[model.lora]`; adapters are on every linear layer",
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 

@@ -12,7 +12,7 @@ from trl import SFTConfig, SFTTrainer
 from indirect_rlvr.config import Health, Model, Parallel, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import models, options, parallel
+from indirect_rlvr.training import lora, models, options, parallel
 from indirect_rlvr.training.checkpoints import ALONE, FromCheckpoint, Keeper, Resume, attempt
 from indirect_rlvr.training.dataset import sft_dataset
 from indirect_rlvr.training.health import HEALTHY, Watch
@@ -79,13 +79,17 @@ def train(
             train_dataset=dataset,
             processing_class=policy.processor,
             callbacks=[watch, parallel.HeadTogether()],
+            peft_config=lora.config(policy.model, model_settings),
         )
+        trained: Any = trainer.model
+        going.take_up(trained)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Keeper(folder, settings.keep_checkpoints, 1, stop, trainer.progress, watch.sound))
         trainer.go_on_from(going.extra)
         with watch:
             trainer.train(resume_from_checkpoint=going.resume)
         stop.raise_if_asked()
+        lora.merge(trained, folder, base)
         models.save(policy, folder, model_settings.dtype)
     weights = models.weights_digest(policy.model, model_settings.dtype)
     parallel.done()

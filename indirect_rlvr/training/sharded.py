@@ -4,7 +4,7 @@ PyTorch (FSDP2) keeps parts as DTensors, DeepSpeed (ZeRO-3) in an attribute of a
 together takes every process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -29,9 +29,9 @@ def own(parameter: Any) -> Tensor:
     return torch.as_tensor(parameter)
 
 
-def parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def whole(named: Iterable[tuple[str, nn.Parameter]]) -> Iterator[tuple[str, Tensor]]:
     """Name and whole value of each parameter in order of name; of a sharded model every process must go through all."""
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in sorted(named):
         yield name, _whole(parameter)
 
 
@@ -39,7 +39,7 @@ def state(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     """What `save_pretrained` takes as `state_dict`, floating-point values in `dtype`: whole and in the host's memory in
     the first process, empty in the others. Every process must ask."""
     found = {}
-    for name, value in [*parameters(model), *_kept_buffers(model)]:
+    for name, value in [*whole(model.named_parameters()), *_kept_buffers(model)]:
         if processes.is_first():
             found[name] = value.to("cpu", dtype if value.is_floating_point() else None, copy=True)
     return found

@@ -109,10 +109,13 @@ def test_a_run_of_another_machine_is_believed(run: Path) -> None:
 
 
 def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    overrides = [*SMALL, f"model.path={tmp_path / 'empty'}"]
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "config.json").write_text('{"model_type": "qwen2_5_vl"}', encoding="utf-8")
+    for name in ("model.safetensors", "tokenizer.json", "processor_config.json"):
+        (tmp_path / "torn" / name).touch()
+    overrides = [*SMALL, f"model.path={tmp_path / 'torn'}"]
     prepared, name = engine.prepare("template", "default", overrides, tmp_path / "run")
-    with pytest.raises(RunError, match="empty` holds no model") as caught:
+    with pytest.raises(RunError, match="cannot load a model from `.*torn`") as caught:
         engine.execute(prepared, name, None, "sft", lambda line: None)
     found = status(tmp_path / "run")
     assert (found["state"], found["stopped"]) == ("interrupted", str(caught.value))

@@ -1,6 +1,5 @@
 """A training that was stopped anywhere ends in the bytes of one that was not; what is torn or foreign is refused."""
 
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,59 +8,16 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
+from stopped import FAST, STEPS, Even, Train, contents, crash, stop_between_checkpoint_and_mark
 
-from indirect_rlvr.config import Curriculum, Grpo, Model, Sft
+from indirect_rlvr.config import Curriculum
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
-from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.stopping import Terminated
-from indirect_rlvr.training import checkpoints, grpo, scaffold, sft
-from indirect_rlvr.training.checkpoints import Resume
-from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+from indirect_rlvr.training import checkpoints
+from indirect_rlvr.types import ProxyTask
 
 MakeTasks = Callable[..., list[ProxyTask]]
-STEPS = 6
-FAST = {"learning_rate": 1e-2, "lr_scheduler_type": "linear"}
-
-
-class Even:
-    """A reward term that can be told to crash, or to send a signal, at its n-th call."""
-
-    def __init__(self, at: int = 0, do: Callable[[], None] | None = None) -> None:
-        self.calls, self.at, self.do = 0, at, do
-
-    def __call__(self, task: ProxyTask, completion: Completion) -> Outcome:
-        self.calls += 1
-        if self.calls == self.at and self.do:
-            self.do()
-        return Outcome(sum(token % 2 == 0 for token in completion.token_ids) / 12)
-
-
-def crash() -> None:
-    """What a lost process looks like from inside."""
-    raise KeyboardInterrupt
-
-
-class Train:
-    """GRPO or SFT on the toy world, stopped on demand."""
-
-    def __init__(self, domain: Domain, tasks: list[ProxyTask], records: Path, start: Path) -> None:
-        self.tasks, self.fixed, self.start = tasks, (domain, records), start
-
-    def grpo(
-        self, out: Path, even: Even, identity: dict[str, str] | None = None, accept: bool = False, **own: Any
-    ) -> Any:
-        asked = {"steps": STEPS, "save_steps": 2, "prompts_per_step": 2, "group_size": 4, "max_completion_tokens": 12}
-        settings = Grpo(**{**asked, "trl": FAST, **own})
-        reward = Composite((Term("even", 0.0, 1.0, even),), (1.0,))
-        resume = Resume(identity or {}, accept)
-        made = grpo.train(self.start, self.tasks, *self.fixed, reward, settings, Model(), out, 0, resume)
-        return {name: value for name, value in made.items() if name != "shared_prefix"}  # each attempt has its canary
-
-    def sft(self, out: Path, steps: int = STEPS) -> Any:
-        traces, _ = scaffold.build(self.fixed[0], self.tasks, count=len(self.tasks), seed=0)
-        settings = Sft(steps=steps, batch=2, save_steps=2, trl=FAST)
-        return sft.train(self.start, traces, self.tasks, *self.fixed, settings, Model(), out, 0)
 
 
 @pytest.fixture
@@ -72,14 +28,6 @@ def train(domain: Domain, make_tasks: MakeTasks, records_folder: Path, vision_fo
 @pytest.fixture
 def train_text(domain: Domain, make_tasks: MakeTasks, records_folder: Path, text_folder: Path) -> Train:
     return Train(domain, make_tasks(8, "text"), records_folder, text_folder)
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    """Every file of a stage by name; of the log all but the seconds of each step."""
-    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
-    lines = [json.loads(line) for line in found["log.jsonl"].splitlines()]
-    found["log.jsonl"] = [{key: value for key, value in line.items() if key != "step_time"} for line in lines]
-    return found
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -119,15 +67,8 @@ def test_sft_that_was_stopped_ends_in_the_bytes_of_one_that_was_not(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train.sft(tmp_path / "whole")
-    write = checkpoints.write_json
-
-    def torn_mark(path: Path, value: object) -> None:
-        if path.parent.name == "checkpoint-4":
-            raise KeyboardInterrupt
-        write(path, value)
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "write_json", torn_mark)  # the moment between a checkpoint and its mark
+        stop_between_checkpoint_and_mark(patch, "checkpoint-4")
         with pytest.raises(KeyboardInterrupt):
             train.sft(tmp_path / "cut")
     assert checkpoints.newest(tmp_path / ".cut.partial").step == 2
