@@ -117,7 +117,7 @@ def test_every_command_of_the_reproduction_parses(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [("run --nonsense", "No such option"), ("data prepare geo", "Missing option")]
+    ("words", "said"), [("run --nonsense", "No such option"), ("data prepare geo", "Missing parameter")]
 )
 def test_a_command_that_does_not_parse_would_be_seen(words: str, said: str) -> None:
     with pytest.raises(Exception, match=said):
