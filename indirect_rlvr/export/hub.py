@@ -56,8 +56,7 @@ def export(
             policy = _verified(place, run, manifest)
             copied = _copy(place, fresh)
             image_only = _completed(fresh, policy)
-            facts = _facts(run, manifest, name, policy, image_only, licence, datasets)
-            _write(fresh, facts, manifest)
+            _write(fresh, told(run, manifest, name, policy, image_only, licence, datasets), manifest)
     return Counts(copied, "files")
 
 
@@ -153,7 +152,7 @@ def _completed(fresh: Path, policy: models.Policy) -> bool:
     return True
 
 
-def _facts(
+def told(
     run: Run,
     manifest: dict[str, Any],
     row: str,
@@ -162,6 +161,7 @@ def _facts(
     licence: str | None,
     datasets: Sequence[str],
 ) -> Facts:
+    """What the card of a row tells; `image_only` says how its processor was saved."""
     path = run.recipe.model.path
     shown, limit = usage.example(run), run.recipe.grpo.max_completion_tokens
     stage = run.models()[row].name

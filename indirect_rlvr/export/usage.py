@@ -40,14 +40,15 @@ from vllm import LLM, SamplingParams
 place = "."  # this folder, or its name on the Hub
 $loading
 $prompt
-model = LLM(place$multimodal)
 sampling = SamplingParams(
     temperature=0.0,
     repetition_penalty=1.0,
     max_tokens=$limit,
     logit_bias=dict.fromkeys($suppressed, -100.0),
 )
-print(model.generate($asked, sampling)[0].outputs[0].text)
+if __name__ == "__main__":  # vLLM starts processes that import this file
+    model = LLM(place$multimodal)
+    print(model.generate($asked, sampling)[0].outputs[0].text)
 """)
 IMAGE_ONLY = "from indirect_rlvr.training.tiny import load_processor"
 
