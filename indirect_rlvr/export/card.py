@@ -128,7 +128,11 @@ def _licences(facts: Facts) -> str:
 
 
 def _use(facts: Facts) -> list[str]:
-    adapter = "`adapter/` holds the low-rank adapters alone, for PEFT; the weights beside it have them merged in."
+    first = facts.base if len(facts.stages) == 2 and facts.base else f"the model of stage `{facts.stages[-2:][0]}`"
+    adapter = (
+        "`adapter/` holds the low-rank adapters alone, for PEFT; the weights beside it have them merged in. They go on "
+        f"{first}{'' if first == facts.base else ', which is not in this folder'}."
+    )
     return [
         "One held-out prompt of the run in the form of the training, with blank pictures. With transformers:"
         if facts.is_vision

@@ -53,9 +53,10 @@ def export(
         manifest = shapes.read(folder / MANIFEST, shapes.Manifest)
         _require_fresh(manifest, place)
         with bundle.exported(out) as fresh:
-            policy = _verified(place, run, manifest)
+            policy = _verified(place, manifest)
             copied = _copy(place, fresh)
             image_only = _completed(fresh, policy)
+            _unbind(fresh / ADAPTER, _hub_id(run))
             _write(fresh, told(run, manifest, name, policy, image_only, licence, datasets), manifest)
     return Counts(copied, "files")
 
@@ -101,11 +102,12 @@ def _require_fresh(manifest: dict[str, Any], place: Path) -> None:
         )
 
 
-def _verified(place: Path, run: Run, manifest: dict[str, Any]) -> models.Policy:
-    """The model of the row, its parameters those that the manifest names."""
+def _verified(place: Path, manifest: dict[str, Any]) -> models.Policy:
+    """The model of the row in the precision that it was saved in, its parameters those that the manifest names."""
     logging.disable_progress_bar()
     expected = manifest["artefacts"].get(place.name, {}).get("weights_sha256")
-    policy = models.load(place, run.recipe.model.dtype)
+    written = str(read_json(place / "config.json").get("dtype"))
+    policy = models.load(place, written if written in models.DTYPES else "float32")
     found = models.weights_digest(policy.model)
     if found != expected:
         raise RunError(
@@ -162,7 +164,6 @@ def told(
     datasets: Sequence[str],
 ) -> Facts:
     """What the card of a row tells; `image_only` says how its processor was saved."""
-    path = run.recipe.model.path
     shown, limit = usage.example(run), run.recipe.grpo.max_completion_tokens
     stage = run.models()[row].name
     return Facts(
@@ -172,7 +173,7 @@ def told(
         results=redacted(shapes.read(run.folder / RESULTS, shapes.Results)),
         audit=redacted(shapes.read(run.folder / "audit.json", shapes.Audit)),
         recipe=redacted(tomllib.loads((run.folder / bundle.RECIPE).read_text(encoding="utf-8"))),
-        base=path if HUB_ID.fullmatch(path) and not Path(path).is_dir() else None,
+        base=_hub_id(run),
         is_vision=policy.is_vision,
         licence=licence,
         datasets=datasets,
@@ -180,6 +181,21 @@ def told(
         transformers_code=usage.with_transformers(policy, shown, limit, image_only=image_only),
         vllm_code=usage.with_vllm(policy, shown, limit),
     )
+
+
+def _hub_id(run: Run) -> str | None:
+    """The base model's name on the Hub, where it has one."""
+    path = run.recipe.model.path
+    return path if HUB_ID.fullmatch(path) and not Path(path).is_dir() else None
+
+
+def _unbind(adapter: Path, base: str | None) -> None:
+    """Take the name of what adapters go on out of their configuration, where it is a place of the run."""
+    path = adapter / "adapter_config.json"
+    if path.is_file():
+        written = read_json(path)
+        named = written.get("base_model_name_or_path")
+        write_json(path, written | {"base_model_name_or_path": base if named == base else None})
 
 
 def _lineage(manifest: dict[str, Any], stage: str) -> list[str]:

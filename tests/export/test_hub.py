@@ -192,11 +192,12 @@ def test_the_stock_processor_is_named_where_the_image_only_one_was_saved(run: Pa
 
 def test_adapters_are_copied_beside(copy: Path, tmp_path: Path) -> None:
     (copy / "grpo" / "adapter").mkdir()
-    (copy / "grpo" / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "sft"}')
+    write_json(copy / "grpo" / "adapter" / "adapter_config.json", {"base_model_name_or_path": "../../sft", "r": 8})
     (copy / "grpo" / "adapter" / "training_args.bin").write_bytes(b"pickled")
     hub.export(copy, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "adapter").iterdir()] == ["adapter_config.json"]
-    assert "for PEFT" in (tmp_path / "out" / "README.md").read_text()
+    assert read_json(tmp_path / "out" / "adapter" / "adapter_config.json") == {"base_model_name_or_path": None, "r": 8}
+    assert "go on the model of stage `sft`, which is not in this folder" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_the_front_matter_has_known_keys_alone(exported: Path) -> None:
