@@ -44,6 +44,7 @@ class Stage(Shape):
     """A finished stage of the manifest."""
 
     key: str = ""
+    finished: str = ""
     seconds: Number
     kept: Count
     unit: str
@@ -59,10 +60,12 @@ class Weighted(Shape):
 
 
 class Artefact(Shape):
-    """What a stage left in the manifest; of a GRPO stage also its reward."""
+    """What a stage left in the manifest: of a training its weights and what it started from, of GRPO its reward."""
 
     reward_version: str | None = None
     reward: list[Weighted] = []
+    weights_sha256: str | None = None
+    parent: str | None = None
 
 
 class Manifest(Shape):

@@ -3,18 +3,26 @@
 import inspect
 import re
 import runpy
+import shlex
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from indirect_rlvr import hookspecs
-from indirect_rlvr.domain import Domain
+from indirect_rlvr import cli, hookspecs
+from indirect_rlvr.config import load_recipe
+from indirect_rlvr.domain import Domain, load_domain, recipe_path
 from indirect_rlvr.pipeline import STAGES
+from indirect_rlvr.rewards.composite import build
+from indirect_rlvr.training.options import require_usable
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REPRODUCE = ROOT / "docs/reproduce.md"
 TEMPLATE = ROOT / "domains/template/indirect_rlvr_template/hooks.py"
 REFERENCE = ("hooks.md", "recipe.md", "commands.md")
 
@@ -86,6 +94,44 @@ def test_the_pipeline_page_has_every_stage_in_order_with_its_settings_and_files(
         assert [name for name in stage.writes if f"`{name}" not in text] == []
         named = {"domain", "seed", "threads", "records"}
         assert [name for name in stage.settings if name not in named and f"`[{name}]`" not in text] == []
+
+
+def lines_of(page: Path) -> list[list[str]]:
+    """The words of every command `rlvr …` in a page's shell blocks."""
+    code = "".join(blocks(page, "sh"))
+    return [shlex.split(line.rstrip(" &"))[1:] for line in code.splitlines() if line.startswith("rlvr ")]
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """The arguments of a command as the command line itself reads them; nothing is run."""
+    command: Any = get_command(cli.app)
+    while isinstance(command, TyperGroup):
+        command = command.commands[words[0]]
+        words = words[1:]
+    return dict(command.make_context("rlvr", list(words)).params)
+
+
+@pytest.mark.parametrize("words", lines_of(REPRODUCE), ids=" ".join)
+def test_every_command_of_the_reproduction_parses(words: list[str]) -> None:
+    assert recipe_path("geo", parsed(words).get("recipe") or "default").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("run --nonsense", "No such option"), ("data prepare geo", "Missing parameter")]
+)
+def test_a_command_that_does_not_parse_would_be_seen(words: str, said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        parsed(words.split())
+
+
+def test_every_setting_of_the_reproduction_exists() -> None:
+    page = REPRODUCE.read_text(encoding="utf-8")
+    found = [shlex.split(code) for code in re.findall(r"`(--set [^`]+=[^`]+)`", page)]
+    assert len(found) > 10
+    for words in found:
+        recipe = load_recipe(recipe_path("geo", "default"), parsed(["run", *words])["overrides"])
+        require_usable(recipe)
+        build(recipe.reward, load_domain("geo", {}).rewards())
 
 
 def test_the_domain_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
-"""`rlvr export`: a run or a domain in, a folder for another trainer or an evaluation harness out."""
+"""`rlvr export`: a run or a domain in, a folder for another trainer, an evaluation harness or the Hub out."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -10,12 +12,16 @@ from indirect_rlvr.errors import ConfigError
 Trainer = Literal["verl", "ms-swift", "verifiers"]
 Harness = Literal["lmms-eval", "inspect"]
 HARNESSES = ("lmms-eval", "inspect")
+HUB = "hub"
 
 
 def export(
-    ecosystem: Annotated[Literal[Trainer, Harness], typer.Argument(help="For whom.")],
+    ecosystem: Annotated[Literal[Trainer, Harness, "hub"], typer.Argument(help="For whom.")],
     source: Annotated[
-        str, typer.Argument(metavar="RUN_OR_DOMAIN", help="For a trainer a run or a domain, for a harness a domain.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_DOMAIN", help="For a trainer a run or a domain, for a harness a domain, for the Hub a run."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, or an export to replace.")],
     tokenizer: Annotated[
@@ -36,21 +42,36 @@ def export(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="For a harness: a sample of so many examples of each.")
     ] = None,
+    row: Annotated[str | None, typer.Option("--row", help="For the Hub: a row of the run, else the last.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="For the Hub: what you know of the weights' licence.")
+    ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="ID", help="For the Hub: a source of the records; again."),
+    ] = None,
 ) -> None:
-    """Write tasks and reward for another trainer, or target tasks for an evaluation harness.
+    """Write tasks and reward for another trainer, target tasks for an evaluation harness, or a model for the Hub.
 
-    Trainers: verl and EasyR1, ms-swift, verifiers. Harnesses: lmms-eval, inspect.
+    Trainers: verl and EasyR1, ms-swift, verifiers. Harnesses: lmms-eval, inspect. The Hub: a row of an evaluated run
+    with its model card; nothing is uploaded.
 
     \b
     rlvr export verl runs/geo --out exported/verl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
     rlvr export ms-swift template --out exported/swift --set tasks.train=500
     rlvr export inspect geo --out exported/inspect --suite paper --data-root data
+    rlvr export hub runs/geo --out exported/hub --row geo-r1 --license apache-2.0
     """
-    if ecosystem in HARNESSES:
-        _refuse(ecosystem, {"--tokenizer": tokenizer, "--set": overrides})
+    published = {"--row": row, "--license": licence, "--dataset": datasets}
+    if ecosystem == HUB:
+        others = {"--tokenizer": tokenizer, "--recipe": recipe, "--set": overrides, "--suite": suite}
+        _refuse(ecosystem, {**others, "--data-root": data_root, "--limit": limit})
+        _model(Path(source), out, row, licence, datasets or [])
+    elif ecosystem in HARNESSES:
+        _refuse(ecosystem, {"--tokenizer": tokenizer, "--set": overrides, **published})
         _tasks(cast(Harness, ecosystem), source, out, recipe or "default", suite or "all", data_root, limit)
     else:
-        _refuse(ecosystem, {"--suite": suite, "--data-root": data_root, "--limit": limit})
+        _refuse(ecosystem, {"--suite": suite, "--data-root": data_root, "--limit": limit, **published})
         _reward(cast(Trainer, ecosystem), source, out, tokenizer, recipe, overrides or [])
 
 
@@ -81,3 +102,16 @@ def _tasks(
     for one in left_out:
         typer.echo(f"not exported: {one['name']}: {one['why']}", err=True)
     typer.echo(f"made {out}: {counts.kept:,} {counts.unit}; docs/exports.md says how {ecosystem} reads it")
+
+
+def _model(run: Path, out: Path, row: str | None, licence: str | None, datasets: list[str]) -> None:
+    from indirect_rlvr.export import hub
+
+    counts = hub.export(run, out, row, licence, datasets)
+    typer.echo(f"made {out}: {counts.kept:,} {counts.unit} of the model, README.md, recipe.toml, results.json")
+    if named := hub.local_paths(out):
+        typer.echo(f"note: recipe.toml names paths of this machine: {', '.join(named)}; see whether they may be public")
+    if licence is None:
+        typer.echo("note: the card says `license: unknown`; give --license once you know that of base model and data")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).strip("-.") or "model"
+    typer.echo(f"read README.md, then:\nhf upload YOUR_NAME/{name} {shlex.quote(str(out))} . --private")

@@ -19,6 +19,7 @@ from indirect_rlvr.data import proxy
 from indirect_rlvr.domain import installed
 from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.pipeline import Run
+from indirect_rlvr.redaction import redacted
 from indirect_rlvr.rewards.composite import Composite, build
 from indirect_rlvr.run import MANIFEST, disk_errors, fresh_folder, write_json, write_text
 from indirect_rlvr.types import Completion, ProxyTask, Split
@@ -101,7 +102,7 @@ def fill(run: Run, folder: Path, ecosystem: str, tokenizer: str | None) -> list[
         folder.mkdir(parents=True, exist_ok=True)
         if counting:
             _save_tokenizer(str(place), folder / TOKENIZER)
-    write_text(folder / RECIPE, tomli_w.dumps(run.recipe.model_dump(exclude_none=True)))
+    write_text(folder / RECIPE, tomli_w.dumps(redacted(run.recipe.model_dump(exclude_none=True))))
     proxy.save(folder / TASKS, tasks)
     write_json(folder / ABOUT, _about(run, ecosystem, reward, counting, tasks))
     return rows

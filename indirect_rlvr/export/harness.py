@@ -20,6 +20,7 @@ from indirect_rlvr.evaluation.suite import Ready
 from indirect_rlvr.export import bundle
 from indirect_rlvr.export.callbacks import EXAMPLES, IMAGES, Key, image_views
 from indirect_rlvr.pipeline import Run
+from indirect_rlvr.redaction import redacted
 from indirect_rlvr.run import disk_errors, plain, write_json, write_jsonl, write_text
 from indirect_rlvr.types import Example, Metric
 
@@ -57,7 +58,7 @@ def fill(
         _check_names(domain_name, [ready.place.benchmark.name for ready in there])
         rows = [_write(ready, out / INSIDE) for ready in there]
     left_out = {where.benchmark.name: suite.get(where) for where in places if where.lacking} | faults
-    write_text(out / INSIDE / bundle.RECIPE, tomli_w.dumps(recipe.model_dump(exclude_none=True)))
+    write_text(out / INSIDE / bundle.RECIPE, tomli_w.dumps(redacted(recipe.model_dump(exclude_none=True))))
     about = {
         "ecosystem": ecosystem,
         "domain": domain_name,

@@ -29,5 +29,9 @@ def policy(model: str, folder: Path, recipe: Recipe) -> Policy:
 def model_digest(folder: Path) -> str:
     """A digest of what decides a model's answers: its weights, configuration, tokenizer and processor, or the reference
     to them; and not of logs, in which the same training leaves other times."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in ANSWERING and path.name != PRIMING)
-    return digest([[path.name, file_digest(path)] for path in files])
+    return digest([[path.name, file_digest(path)] for path in answering(folder)])
+
+
+def answering(folder: Path) -> list[Path]:
+    """The files of a model folder that decide what the model answers, in order of name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in ANSWERING and path.name != PRIMING)

@@ -32,7 +32,7 @@ from indirect_rlvr.types import (
     View,
 )
 from indirect_rlvr_geo.benchmarks.boxes_in_text import answer_part
-from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, HALF_TILE_M, Place, places, tables
+from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, HALF_TILE_M, TRAIN_CITY, Place, places, tables
 from indirect_rlvr_geo.benchmarks.files import photo
 
 K = 5
@@ -40,7 +40,6 @@ K = 5
 PER_CITY = 200
 CELLS_M = (1000.0, 4000.0, 16000.0)
 HELD_OUT, TRAINED_ON = "held-out cities", "train cities"
-FLAG = "train city"
 OPENING = "Street panorama:"
 QUESTION = (
     "\nExactly one of the satellite images above shows the place where the street panorama was taken. Which one? Think "
@@ -174,7 +173,7 @@ def _example(folder: Path, city: str, task: ProxyTask) -> Example:
         task.answer,
         task=TRAINED_ON if known.trained_on else HELD_OUT,
         missing=tuple(name for _, gone in views for name in gone),
-        flags=(FLAG,) if known.trained_on else (),
+        flags=(TRAIN_CITY,) if known.trained_on else (),
         truth={"city": known.name, "places": list(task.candidate_records)},
     )
 

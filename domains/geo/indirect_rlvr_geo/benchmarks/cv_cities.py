@@ -11,12 +11,16 @@ from pathlib import Path
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr_geo.benchmarks.files import table
-from indirect_rlvr_geo.benchmarks.truths import position
+from indirect_rlvr_geo.benchmarks.truths import Coordinates, position
 
 HALF_TILE_M = 60.0
 """About half the ground side of a tile: places closer than this show each other and are no negatives."""
 FARTHEST_KM = 150.0
 """From the centre of its city; farther out, the columns of the table are not what they should be."""
+TRAIN_CITY = "train city"
+"""The flag of what shows a city that the authors train on."""
+NEAR_KM = 30.0
+"""From the centre of such a city: its built-up area. Ours; the extent of the data set's own cities is not published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,22 @@ def places(city: str, path: Path) -> Iterator[Place]:
             yield place
 
 
+def train_city(place: Coordinates | None) -> tuple[str, ...]:
+    """The flag of a photo taken within NEAR_KM of the centre of a training city; none where its place is not known."""
+    if place is None:
+        return ()
+    centres = (city for city in CITIES.values() if city.trained_on)
+    return (TRAIN_CITY,) if any(_apart_km(centre, *place) <= NEAR_KM for centre in centres) else ()
+
+
 def spot(latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
     """Equal for positions that count as the very same place: degrees to the fifth decimal, about a metre."""
     return round(latitude_deg, 5), round(longitude_deg, 5)
 
 
 def _far(centre: City, latitude_deg: float, longitude_deg: float) -> bool:
-    return great_circle_km(centre.latitude_deg, centre.longitude_deg, latitude_deg, longitude_deg) > FARTHEST_KM
+    return _apart_km(centre, latitude_deg, longitude_deg) > FARTHEST_KM
+
+
+def _apart_km(centre: City, latitude_deg: float, longitude_deg: float) -> float:
+    return great_circle_km(centre.latitude_deg, centre.longitude_deg, latitude_deg, longitude_deg)

@@ -15,6 +15,7 @@ from indirect_rlvr.rewards.parsing import parse_choice
 from indirect_rlvr.rewards.quantities import Coordinates
 from indirect_rlvr.types import Benchmark, Example, Prompt, Response, Source, View
 from indirect_rlvr_geo.benchmarks import geochain_answers as read
+from indirect_rlvr_geo.benchmarks.cv_cities import TRAIN_CITY
 from indirect_rlvr_geo.benchmarks.distances import distance_values, read_coordinates
 from indirect_rlvr_geo.benchmarks.files import photo
 from indirect_rlvr_geo.benchmarks.geochain_answers import CITY, COORDINATES, COUNTRY, DIVISION, LANGUAGES
@@ -150,7 +151,7 @@ def _key(row: Mapping[str, str], constants: Mapping[str, Mapping[str, str]]) -> 
 
 def _view(folder: Path, row: Mapping[str, str]) -> tuple[View, tuple[str, ...], tuple[str, ...]]:
     path = f"{row['city']}/{row['sub_folder']}/images/{row['key']}.jpg"
-    flags: tuple[str, ...] = ("train city",) if row["city"] in TRAINED else ()
+    flags: tuple[str, ...] = (TRAIN_CITY,) if row["city"] in TRAINED else ()
     view, missing = photo(folder, f"{CROPPED}/{path}", "ground")
     if missing:
         view, missing = photo(folder, path, "ground")

@@ -15,6 +15,7 @@ from indirect_rlvr.evaluation.metrics import STRICT, asked, majority, share
 from indirect_rlvr.rewards.quantities import normal_text
 from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Response, Source
 from indirect_rlvr_geo.benchmarks.countries import same_country
+from indirect_rlvr_geo.benchmarks.cv_cities import train_city
 from indirect_rlvr_geo.benchmarks.distances import (
     distance_metrics,
     distance_values,
@@ -64,7 +65,7 @@ def examples(folder: Path, table: str) -> Iterator[Example]:
         truth = truth_position(place) | {kind: row[kind] for kind in _NAMES}
         view, missing = photos.find(file)
         cluster = cell(row, "AUTHOR", "sequence") or f"{row['country']}/{row['city']}"
-        yield Example(name, cluster, Prompt((view, PROMPT)), truth, missing=missing, flags=flags)
+        yield Example(name, cluster, Prompt((view, PROMPT)), truth, missing=missing, flags=flags + train_city(place))
 
 
 def parse(example: Example, response: Response) -> Mapping[str, Any] | None:

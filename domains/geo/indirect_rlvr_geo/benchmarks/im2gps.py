@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Response, Source
+from indirect_rlvr_geo.benchmarks.cv_cities import train_city
 from indirect_rlvr_geo.benchmarks.distances import (
     PROMPT,
     distance_metrics,
@@ -44,7 +45,7 @@ def examples(folder: Path, table: str) -> Iterator[Example]:
         latitude, longitude = cell(row, *LATITUDES), cell(row, *LONGITUDES)
         place = position(longitude, latitude) if exchanged else position(latitude, longitude)
         flags += (EXCHANGED,) if exchanged else ()
-        flags += () if place else (IMPOSSIBLE,)
+        flags += train_city(place) if place else (IMPOSSIBLE,)
         view, missing = photos.find(cell(row, *IDS))
         cluster = cell(row, "AUTHOR") or name
         yield Example(name, cluster, Prompt((view, PROMPT)), truth_position(place), missing=missing, flags=flags)

@@ -17,6 +17,7 @@ from indirect_rlvr.rewards.parsing import last_answer
 from indirect_rlvr.rewards.quantities import normal_text
 from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Response, Source
 from indirect_rlvr_geo.benchmarks.countries import same_country
+from indirect_rlvr_geo.benchmarks.cv_cities import train_city
 from indirect_rlvr_geo.benchmarks.distances import (
     STATISTICS,
     distance_km,
@@ -56,14 +57,16 @@ def benchmarks() -> list[Benchmark]:
 
 def examples(folder: Path, table: str, cluster: str) -> Iterator[Example]:
     """One for each row of the table. The truth has those of city, state, country and position that the row has; a US
-    state is its code. GSS photos of the train split of Global Streetscapes are flagged."""
+    state is its code. GSS photos of the train split of Global Streetscapes are flagged, and photos of training cities
+    of CV-Cities."""
     photos, seen = Photos(folder), Counter[str]()
     for row in read_rows(folder / table, ("image_id",), ("latitude",), ("longitude",)):
         key = photo_key(cell(row, "image_id"))
         name, flags = distinct(key, seen)
         truth: dict[str, Any] = {kind: row[kind] for kind in FIELDS if row.get(kind)}
-        truth |= truth_position(position(cell(row, "latitude"), cell(row, "longitude")))
-        flags += (IN_TRAINING,) if row.get("split") == "train" else ()
+        place = position(cell(row, "latitude"), cell(row, "longitude"))
+        truth |= truth_position(place)
+        flags += ((IN_TRAINING,) if row.get("split") == "train" else ()) + train_city(place)
         view, missing = photos.find(f"{key}.jpg")
         yield Example(name, row.get(cluster) or name, Prompt((view, PROMPT)), truth, missing=missing, flags=flags)
 

@@ -195,6 +195,17 @@ def test_street_scenes_of_the_train_split_are_flagged(tmp_path: Path) -> None:
     assert {example.cluster for example in examples} == {"18"}
 
 
+def test_photos_of_training_cities_are_flagged_wherever_a_city_of_that_name_lies(tmp_path: Path) -> None:
+    where = [("48.86", "2.35"), ("48.95", "2.20"), ("33.66", "-95.55"), ("25.03", "121.57"), ("", "")]
+    rows = [
+        {"image_id": str(n), "city": "Paris", "city_id": "1", "country": "?", "latitude": latitude,
+         "longitude": longitude, "split": "test"} for n, (latitude, longitude) in enumerate(where)
+    ]  # fmt: skip
+    folder = folder_with(tmp_path, "imageo-gss", GSS, rows, [f"{n}.jpeg" for n in range(5)])
+    flags = [example.flags for example in benchmark("imageo-gss").examples(folder)]
+    assert flags == [("train city",), ("train city",), (), (), ()]  # Paris, a suburb, Texas, held-out Taipei, unknown
+
+
 @pytest.mark.skipif(not STREETS.is_dir(), reason="needs ../shared/data/global_streetscapes_sample")
 def test_real_street_photos_go_through_the_loader(tmp_path: Path) -> None:
     with (STREETS / "meta/01_simplemaps.csv").open(newline="") as file:
