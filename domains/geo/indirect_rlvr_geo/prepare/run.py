@@ -26,7 +26,7 @@ from indirect_rlvr_geo.prepare.settle import REASONS, Settled, settle
 from indirect_rlvr_geo.prepare.survey import Survey, survey
 
 DROPPED, SHARDS = "dropped.jsonl", "records"
-VERSION = 1
+VERSION = 2
 """Of what the files say; another one never continues what this one began."""
 SOURCES: dict[str, Callable[[Path, Options], Listing]] = {
     "cv-cities": cv_cities.listing,
