@@ -102,7 +102,7 @@ def open_image(folder: Path, content: str) -> Image.Image:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image, opened and not loaded, has more than 8 bits a channel: Pillow would clip them or cut them off."""
+    """Whether an image, opened and not loaded, has more than 8 bits a channel, which Pillow would clip or cut off."""
     layout = str([tile[3] for tile in image.tile]) if image.format in ("PNG", "TIFF") else ""
     return image.mode not in EIGHT_BIT_MODES or ";16" in layout
 

@@ -26,7 +26,7 @@ SIXTEEN: Array = RNG.integers(0, 65536, (40, 60, 5), dtype=np.uint16)
 
 
 def tiff(path: Path, pixels: Array, *, extra: Sequence[int] = (), by_band: bool = False, colour: int = 2) -> Path:
-    """An uncompressed little-endian TIFF as a satellite's tools write it; `extra` says what the bands above colour are."""
+    """An uncompressed little-endian TIFF as a satellite's tools write it; `extra` says what the further bands are."""
     height, width, bands = pixels.shape
     pixels, strips = (pixels.transpose(2, 0, 1), bands) if by_band else (pixels, 1)
     each = pixels.nbytes // strips
