@@ -148,6 +148,12 @@ class FromCheckpoint:
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
 
+    def _save_checkpoint(self, *arguments: object, **named: object) -> None:
+        """As Trainer's; a disk that fails is one message."""
+        trainer: Any = self
+        with models.written(Path(trainer.args.output_dir)):
+            super()._save_checkpoint(*arguments, **named)  # type: ignore[misc]
+
     def create_model_card(self, *arguments: object, **named: object) -> None:
         """None: TRL would write one of its own beside each checkpoint."""
 

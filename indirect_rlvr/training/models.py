@@ -5,6 +5,8 @@ Transformers only warns when a checkpoint lacks weights and starts them at rando
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,15 +110,25 @@ def _require_every_weight(place: str, info: dict[str, object]) -> None:
 
 def save(policy: Policy, folder: Path) -> None:
     """Write weights, config, generation config, tokenizer and processor into `folder`, for `load` to read."""
-    with disk_errors(folder):
+    with written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            policy.model.save_pretrained(folder)
-        except SafetensorError as error:  # it hides the disk's error number in its text
-            raise RunError(
-                f"cannot write the weights into `{folder}`: {error}; free space, then give the same command again"
-            ) from error
+        policy.model.save_pretrained(folder)
         policy.processor.save_pretrained(folder)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Turn a disk that fails under safetensors or PyTorch, which hide its error number in their texts, into RunError."""
+    with disk_errors(folder):
+        try:
+            yield
+        except (SafetensorError, RuntimeError) as error:
+            if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in str(error):
+                raise
+            said = str(error).partition("\n")[0]
+            raise RunError(
+                f"cannot write the weights into `{folder}`: {said}; free space, then give the same command again"
+            ) from error
 
 
 def weights_digest(model: PreTrainedModel) -> str:
