@@ -1,6 +1,7 @@
 """An image file judged by its header and its last bytes, without decoding it; and its smaller copy, which does decode.
 
-What only a full decoding would show (damage in the middle of a file) is left to the run, which decodes every image.
+Damage in the middle of a file is found where `decode` asks for it, else by the run, which decodes every image. Much of
+it is found by nobody: where the data of a JPEG end or go wrong, its decoder may draw grey and go on.
 """
 
 import hashlib
@@ -18,12 +19,15 @@ MISSING, EMPTY, CUT_OFF = "image is missing or unreadable", "image is empty", "i
 NO_IMAGE, TOO_LARGE = "no raster image", f"image of more than {MAX_PIXELS:,} pixels"
 DEEP = "image of more than 8 bits a channel, to be scaled to 8"
 BANDS = "TIFF of a layout of bands that cannot be read, to be written as red, green and blue pixel by pixel"
+DAMAGED, HOLLOW = "image that does not decode", "JPEG with a gap of zeros, as unfinished downloads leave"
 SMALLEST, TOO_SMALL = 28, "image is smaller than 28 pixels"
 """One visual token of Qwen2.5-VL covers 28 by 28 pixels."""
 _HEAD, _TAIL = 16_384, 4096
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _TIFF_OFFSETS, _TIFF_COUNTS = (273, 324), (279, 325)
 _QUALITY = 95
+_GAP = bytes(4096)
+"""A page of the disk that was never written; no photo's compressed data holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,18 @@ def _lies_on_its_side(image: Image.Image) -> bool:
     return image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
 
 
+def damage(path: Path) -> str:
+    """Why an image whose header is fine cannot be used, by its whole file: read and decoded; "" where it can."""
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            hollow = image.format == "JPEG" and _GAP in data
+            image.load()
+    except Exception:  # decoders raise anything on torn bytes
+        return DAMAGED
+    return HOLLOW if hollow else ""
+
+
 def content(path: Path) -> str:
     """16 hexadecimal digits of a digest of all bytes, for files whose sketches agree."""
     with path.open("rb") as stream:
@@ -140,7 +156,7 @@ def shrink(source: Path, target: Path, max_pixels: int) -> tuple[str, int, int]:
             size = size[::-1] if _lies_on_its_side(image) else size
             small = ImageOps.exif_transpose(image).convert("RGB").resize(size, Image.Resampling.LANCZOS)
     except Exception:  # decoders raise anything on torn bytes
-        return NO_IMAGE, 0, 0
+        return DAMAGED, 0, 0
     data = io.BytesIO()
     small.save(
         data, "JPEG" if target.suffix == ".jpg" else "PNG", **({"quality": _QUALITY} if target.suffix == ".jpg" else {})
