@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
@@ -101,7 +101,7 @@ def open_image(folder: Path, content: str) -> Image.Image:
     return decoded
 
 
-def is_deep(image: Image.Image) -> bool:
+def is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether an image, opened and not loaded, has more than 8 bits a channel, which Pillow would clip or cut off."""
     layout = str([tile[3] for tile in image.tile]) if image.format in ("PNG", "TIFF") else ""
     return image.mode not in EIGHT_BIT_MODES or ";16" in layout

@@ -118,7 +118,7 @@ def save(policy: Policy, folder: Path) -> None:
 
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
-    """Turn a disk that fails under safetensors or PyTorch, which hide its error number in their texts, into RunError."""
+    """Turn a disk that fails under safetensors or PyTorch, which hide its error number in a text, into RunError."""
     with disk_errors(folder):
         try:
             yield

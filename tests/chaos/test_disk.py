@@ -1,4 +1,4 @@
-"""A disk that fills, or a folder that turns read-only, in the middle of a training: one message, and nothing is lost."""
+"""A disk that fills, or a folder that turns read-only, in the middle of a training: one message, nothing lost."""
 
 import os
 import resource
@@ -40,7 +40,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, base: str) -> dict[str, Any]:
-    contents: dict[str, Any] = CHAOS["contents"](CHAOS["_whole"](tmp_path_factory.mktemp("whole"), (base, *LONG), "sft"))
+    whole = CHAOS["_whole"](tmp_path_factory.mktemp("whole"), (base, *LONG), "sft")
+    contents: dict[str, Any] = CHAOS["contents"](whole)
     return contents
 
 

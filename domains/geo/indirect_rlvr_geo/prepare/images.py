@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
 
 from indirect_rlvr.data.records import FORMATS, MAX_PIXELS, is_deep
 
@@ -74,7 +74,7 @@ def _read(stream: BinaryIO) -> Seen:
     return Seen(reason) if reason else Seen("", width, height, sketch)
 
 
-def _reason(image: Image.Image, head: bytes, tail: bytes, size: int) -> str:
+def _reason(image: ImageFile.ImageFile, head: bytes, tail: bytes, size: int) -> str:
     if image.width * image.height > MAX_PIXELS:
         return TOO_LARGE
     if min(image.size) < SMALLEST:
