@@ -2,8 +2,9 @@
 
     python benchmarks/chaos.py benchmarks/results/chaos.json --kills 50
 
-The whole job of the template domain on a small recipe, all stages, in processes of its own. SIGKILL comes at a random
-moment, or at the first sight of a half-written file or an unmarked checkpoint. About fifteen seconds a kill on one
+The whole job of the template domain on a small recipe, all stages, in processes of its own. The stages to be killed in
+are drawn first, so that a long one gets no more than a short one; SIGKILL then comes at a random moment of the stage,
+or at the first sight in it of a half-written file or an unmarked checkpoint. About fifteen seconds a kill on one
 thread, most of it the start of the process.
 """
 
@@ -39,16 +40,19 @@ def torment(folder: Path, kills: int, seed: int, say: Callable[[str], None] = pr
     rng = random.Random(seed)
     base = _whole(folder / "base", ("model.prime.steps=30", "model.prime.batch=4"), "base")
     own = (f"model.path={base / 'base'}",)
-    began = time.monotonic()
-    undisturbed = contents(_whole(folder / "whole", own))
-    seconds = time.monotonic() - began
+    whole = _whole(folder / "whole", own)
+    undisturbed = contents(whole)
+    seconds = {name: stage["seconds"] for name, stage in _finished(whole).items()}
     found: dict[str, Any] = {"kills": Counter(), "stages": Counter(), "runs": 0, "differences": []}
-    while found["kills"].total() < kills:
+    while (left := kills - found["kills"].total()) > 0:
         out = folder / f"run-{found['runs']}"
-        while (stage := _kill_once(out, own, rng, seconds, found["kills"])) is not None:
-            found["stages"][stage] += 1
-            say(f"{found['kills'].total()} kills, the last one in {stage}")
-        now = contents(out)
+        drawn = set(rng.sample(sorted(seconds), min(left, len(seconds))))
+        for target in (name for name in seconds if name in drawn):
+            stage = _kill_once(out, own, rng, target, seconds[target], found["kills"])
+            if stage is not None:
+                found["stages"][stage] += 1
+                say(f"{found['kills'].total()} kills, the last one in {stage}")
+        now = contents(_whole(out, own))
         names = sorted({*undisturbed, *now})
         found["differences"] += [name for name in names if undisturbed.get(name) != now.get(name)]
         found["runs"] += 1
@@ -86,19 +90,25 @@ def _whole(out: Path, own: tuple[str, ...], until: str = "report") -> Path:
 
 
 def _kill_once(
-    out: Path, own: tuple[str, ...], rng: random.Random, seconds: float, kinds: "Counter[str]"
+    out: Path, own: tuple[str, ...], rng: random.Random, target: str, seconds: float, kinds: "Counter[str]"
 ) -> str | None:
-    """Start or resume the run and kill it; returns the stage it was in, None where it ended first."""
+    """Start or resume the run and kill it in the stage `target`, which takes so many seconds, or right behind it;
+    returns the stage it was in, None where the run ended first."""
     kind, moment = rng.choice((WRITING, ANY_TIME)), rng.uniform(0, seconds)
-    began = time.monotonic()
-    with subprocess.Popen(_command(out, own), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+    said, began = out.with_suffix(".said"), None
+    with (
+        said.open("w") as stream,
+        subprocess.Popen(_command(out, own), stdout=stream, stderr=subprocess.PIPE, text=True) as run,
+    ):
         while run.poll() is None:
-            late = time.monotonic() - began > moment / (2 if kind == WRITING else 1)
-            if late and (kind == ANY_TIME or _half_written(out)):
+            if began is None and f"] {target}: " in said.read_text():
+                began = time.monotonic()
+            late = began is not None and time.monotonic() - began > moment / (2 if kind == WRITING else 1)
+            if late and (kind == ANY_TIME or _half_written(out) or target in _finished(out)):
                 run.kill()
                 run.wait()
                 kinds[kind] += 1
-                return _stage(out)
+                return _at_work(said)
             time.sleep(0.0005)
         assert run.stderr is not None
         if run.returncode:
@@ -112,12 +122,19 @@ def _half_written(out: Path) -> bool:
     return unmarked or any(not path.name.endswith(".partial") for path in out.glob(".*.*"))
 
 
-def _stage(out: Path) -> str:
+def _finished(out: Path) -> dict[str, Any]:
+    """The finished stages of a run, in order."""
     try:
-        finished = json.loads((out / "manifest.json").read_text())["stages"]
+        stages: dict[str, Any] = json.loads((out / "manifest.json").read_text())["stages"]
     except (OSError, ValueError):
-        return "the beginning"
-    return f"after {list(finished)[-1]}" if finished else "records"
+        return {}
+    return stages
+
+
+def _at_work(said: Path) -> str:
+    """The stage that a run spoke of last."""
+    lines = [line for line in said.read_text().splitlines() if line.startswith("[")]
+    return lines[-1].partition("] ")[2].partition(":")[0]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,7 +41,8 @@ def held(folder: Path) -> Iterator[None]:
         write_json(folder / OWNER, _self())
         yield
     finally:
-        (folder / OWNER).unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that turned read-only must not hide what stopped the run
+            (folder / OWNER).unlink(missing_ok=True)
         lock.release()
 
 

@@ -70,15 +70,19 @@ def same_picture(one: Look, other: Look) -> bool:
 def _image(folder: Path, content: str) -> Look:
     path = image_path(folder, content)
     picture = open_image(folder, content)
-    pixels = np.asarray(picture, dtype=np.float64).reshape(-1, 3) / 255
-    grey = pixels.mean(axis=1)
-    clipped = ((pixels == 0) | (pixels == 1)).all(axis=1).mean()
-    nuisance = [np.log1p(path.stat().st_size), *picture.size, _tables(path), *pixels.mean(axis=0), grey.mean()]
+    red, green, blue = (np.asarray(channel).ravel() for channel in picture.split())
+    levels = np.arange(256) / 255
+    means = [float(np.bincount(channel, minlength=256) @ levels) / len(channel) for channel in (red, green, blue)]
+    counts = np.bincount(red.astype(np.uint16) + green + blue, minlength=766) / len(red)
+    spread = np.sqrt(counts @ (np.arange(766) / 765 - np.mean(means)) ** 2)
+    ends = (channel - np.uint8(1) >= 254 for channel in (red, green, blue))  # 0 wraps to 255, and 255 is 254 then
+    clipped = np.logical_and.reduce(list(ends)).mean()
+    nuisance = [np.log1p(path.stat().st_size), *picture.size, _tables(path), *means, np.mean(means)]
     small = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     values = phash.grey(picture)
     return Look(
         digest=file_digest(path),
-        nuisance=np.array([*nuisance, grey.std(), clipped, 0.0]),
+        nuisance=np.array([*nuisance, spread, clipped, 0.0]),
         shown=np.concatenate([np.asarray(small, dtype=np.float64).ravel() / 255, np.zeros(256)]),
         grey=values,
         hash=phash.hashed(values),

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from indirect_rlvr.data import stored
 from indirect_rlvr.errors import DataError
@@ -21,6 +21,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 
 MAX_PIXELS = 50_000_000
 """Width times height at most, read from the header before any pixel is decoded."""
+
+EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+"""Pillow's modes that turn into RGB without loss of depth."""
 
 LONGEST_NAME = 500
 """Characters of an id or a cluster at most."""
@@ -98,6 +101,12 @@ def open_image(folder: Path, content: str) -> Image.Image:
     return decoded
 
 
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether an image, opened and not loaded, has more than 8 bits a channel, which Pillow would clip or cut off."""
+    layout = str([tile[3] for tile in image.tile]) if image.format in ("PNG", "TIFF") else ""
+    return image.mode not in EIGHT_BIT_MODES or ";16" in layout
+
+
 def _check_names(record: object, number: int) -> None:
     if not isinstance(record, Record):
         raise DataError(f"`load_records` gave a {type(record).__name__} as number {number}; expected a Record")
@@ -146,7 +155,13 @@ def _check_view(record: Record, name: str, view: object, folder: Path) -> str:
         open_image(folder, view.content)
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
-    return file_digest(image_path(folder, view.content))
+    path = image_path(folder, view.content)
+    with Image.open(path, formats=FORMATS) as header:
+        if is_deep(header):
+            raise DataError(
+                f"{place}: image {view.content!r:.200} has more than 8 bits a channel ({header.mode}); scale it to 8"
+            )
+    return file_digest(path)
 
 
 def _is_text(value: str) -> bool:

@@ -171,6 +171,12 @@ class FromCheckpoint:
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Nothing: the weights are there."""
 
+    def _save_checkpoint(self, *arguments: object, **named: object) -> None:
+        """As Trainer's; a disk that fails is one message."""
+        trainer: Any = self
+        with models.written(Path(trainer.args.output_dir)):
+            super()._save_checkpoint(*arguments, **named)  # type: ignore[misc]
+
     def create_model_card(self, *arguments: object, **named: object) -> None:
         """None: TRL would write one of its own beside each checkpoint."""
 

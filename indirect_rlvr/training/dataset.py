@@ -12,14 +12,12 @@ from typing import Any
 import datasets
 from PIL import Image
 
-from indirect_rlvr.data.records import image_path, open_image
+from indirect_rlvr.data.records import FORMATS, MAX_PIXELS, image_path, open_image
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import DataError
+from indirect_rlvr.training.images import decoded
 from indirect_rlvr.types import Prompt, ProxyTask, View
 
-MAX_PIXELS = 4096 * 4096
-"""An image with more pixels is refused before it is decoded."""
-FORMATS = ("PNG", "JPEG", "WEBP")
 CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]{1,40}\|>")
 
 Messages = list[dict[str, Any]]
@@ -169,8 +167,9 @@ def _dataset(found: list[dict[str, Any]]) -> datasets.Dataset:
     columns = {
         "task_id": text,
         "prompt": datasets.List({"role": text, "content": content}),
-        "images": datasets.List(datasets.Image(mode="RGB")),
+        "images": datasets.List(datasets.Image(decode=False)),
         "completion": datasets.List({"role": text, "content": content}),
     }
     features = datasets.Features({name: columns[name] for name in found[0]})
-    return datasets.Dataset.from_list(found, features=features)
+    made = datasets.Dataset.from_list(found, features=features)
+    return decoded(made) if "images" in features else made

@@ -5,6 +5,8 @@ the patches of a digest (`patches`) never asks for its pixels.
 """
 
 import hashlib
+import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from typing import Any
 import datasets
 from PIL import Image, ImageOps
 
+from indirect_rlvr.data.records import FORMATS
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.training.dataset import FORMATS
 
 
 class KnownImage(Image.Image):
@@ -37,11 +39,7 @@ class KnownImage(Image.Image):
     def load(self) -> Any:
         """Decode, unless it is decoded already."""
         if not self._holds_pixels:
-            try:
-                with Image.open(BytesIO(self._read()), formats=FORMATS) as image:
-                    upright = ImageOps.exif_transpose(image).convert("RGB")
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                raise DataError(f"image {self._named()} cannot be decoded: {error}; write it again") from error
+            upright = _upright(self._read(), _named(self._source))
             self.im, self._size, self._holds_pixels = upright.im, upright.size, True
         return super().load()
 
@@ -51,15 +49,7 @@ class KnownImage(Image.Image):
         self._holds_pixels = False
 
     def _read(self) -> bytes:
-        if isinstance(self._source, bytes):
-            return self._source
-        try:
-            return Path(self._source).read_bytes()
-        except OSError as error:
-            raise DataError(f"image {self._named()} cannot be read: {error.strerror}; mend the path") from error
-
-    def _named(self) -> str:
-        return f"of {len(self._source)} bytes" if isinstance(self._source, bytes) else f"`{self._source}`"
+        return _bytes(self._source)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KnownImage) and other.digest == self.digest
@@ -82,6 +72,14 @@ def content_digest(image: Image.Image) -> str:
     return whole.hexdigest()
 
 
+def decoded(rows: datasets.Dataset) -> datasets.Dataset:
+    """The same rows, whose images are decoded, upright and in RGB, when a row is asked for, and let go with it.
+
+    Raises DataError that names the file where one cannot be read or decoded by then.
+    """
+    return _looked_at(rows, lambda stored: _upright(_bytes(_source(stored)), _named(_source(stored))))
+
+
 def shared(rows: datasets.Dataset) -> datasets.Dataset:
     """The same rows with each file of the column `images` as one `KnownImage`, in place of G fresh decodings a step."""
     known: dict[str, KnownImage] = {}
@@ -90,11 +88,45 @@ def shared(rows: datasets.Dataset) -> datasets.Dataset:
         if stored["path"] is None:
             return KnownImage(stored["bytes"])
         if stored["path"] not in known:
-            known[stored["path"]] = KnownImage(stored["bytes"] or stored["path"])
+            known[stored["path"]] = KnownImage(_source(stored))
         return known[stored["path"]]
 
+    return _looked_at(rows, image)
+
+
+def _looked_at(rows: datasets.Dataset, image: Callable[[dict[str, Any]], Image.Image]) -> datasets.Dataset:
     def look(batch: dict[str, Any]) -> dict[str, Any]:
+        if "images" not in batch:  # another column alone was asked for
+            return batch
         return batch | {"images": [[image(stored) for stored in row] for row in batch["images"]]}
 
-    undecoded = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
-    return undecoded.with_transform(look)
+    return rows.with_transform(look)
+
+
+def _source(stored: dict[str, Any]) -> str | bytes:
+    """What the data set holds of an image: its bytes where it has them, else its path."""
+    found: str | bytes = stored["bytes"] or stored["path"]
+    return found
+
+
+def _bytes(source: str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise DataError(f"image {_named(source)} cannot be read: {error.strerror}; mend the path") from error
+
+
+def _upright(data: bytes, named: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on bombs, which were refused before, and on odd metadata
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # decoders raise anything on torn bytes
+        raise DataError(f"image {named} cannot be decoded: {error}; write it again") from error
+
+
+def _named(source: str | bytes) -> str:
+    return f"of {len(source)} bytes" if isinstance(source, bytes) else f"`{source}`"

@@ -6,6 +6,7 @@ Transformers only warns when a checkpoint lacks weights and starts them at rando
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,18 +126,28 @@ def save(policy: Policy, folder: Path, dtype: str | None = None) -> None:
 
 
 def _write(policy: Policy, folder: Path, state: dict[str, torch.Tensor] | None) -> None:
-    with disk_errors(folder):
+    with written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            policy.model.save_pretrained(folder, state_dict=state)
-        except SafetensorError as error:  # it hides the disk's error number in its text
-            raise RunError(
-                f"cannot write the weights into `{folder}`: {error}; free space, then give the same command again"
-            ) from error
+        policy.model.save_pretrained(folder, state_dict=state)
         if state:
             policy.model.config.dtype = next(value.dtype for value in state.values() if value.is_floating_point())
             policy.model.config.save_pretrained(folder)
         policy.processor.save_pretrained(folder)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Turn a disk that fails under safetensors or PyTorch, which hide its error number in a text, into RunError."""
+    with disk_errors(folder):
+        try:
+            yield
+        except (SafetensorError, RuntimeError) as error:
+            if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in str(error):
+                raise
+            said = str(error).partition("\n")[0]
+            raise RunError(
+                f"cannot write the weights into `{folder}`: {said}; free space, then give the same command again"
+            ) from error
 
 
 def weights_digest(model: nn.Module, dtype: str | None = None) -> str:

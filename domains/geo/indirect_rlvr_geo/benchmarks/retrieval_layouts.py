@@ -26,6 +26,8 @@ VIGOR_CITIES = {
 }
 CVUSA_FILES: dict[Split, str] = {"train": "train", "test": "val"}
 CVACT_SETS: dict[Split, str] = {"train": "trainSet", "test": "valSet"}
+VIGOR_FOLDERS = ("{city}/panorama", "{city}/satellite"), ("ground/{city}", "satellite/{city}")
+"""Panoramas and tiles of a city as VIGOR is published, and as the Sample4Geo lineage keeps them."""
 _VIGOR_FILES = {"same-area": "same_area_balanced_test.txt", "cross-area": "pano_label_balanced.txt"}
 
 
@@ -122,17 +124,29 @@ def _cvact_pair(name: str, east_m: float, north_m: float) -> CvactPair:
 def vigor(folder: Path, area: str) -> Iterator[Pool]:
     """The test panoramas of an area and all satellite tiles of its cities: one positive and three semi-positives each.
 
-    A line of a label file is panorama, then four times tile and two pixel offsets, the positive first.
+    A line of a label file is panorama, then four times tile and two pixel offsets, the positive first. Images are named
+    by the layout they lie in, and without images by that of the Sample4Geo lineage.
     """
     queries: list[Query] = []
     gallery: list[str] = []
     for city in VIGOR_CITIES[area]:
         split = folder / "splits" / city
-        gallery += [f"satellite/{city}/{cells[0]}" for _, cells in table(split / "satellite_list.txt", 1, " ")]
+        ground, overhead = vigor_folders(folder, city) or (way.format(city=city) for way in VIGOR_FOLDERS[-1])
+        gallery += [f"{overhead}/{cells[0]}" for _, cells in table(split / "satellite_list.txt", 1, " ")]
         for panorama, named in vigor_rows(split / _VIGOR_FILES[area]):
-            tiles = tuple(f"satellite/{city}/{tile}" for tile in named)
-            queries.append(Query(f"ground/{city}/{panorama}", tiles[0], tiles[:1], tiles[1:]))
+            tiles = tuple(f"{overhead}/{tile}" for tile in named)
+            queries.append(Query(f"{ground}/{panorama}", tiles[0], tiles[:1], tiles[1:]))
     yield Pool(queries, gallery)
+
+
+def vigor_folders(root: Path, city: str) -> tuple[str, str] | None:
+    """Where a city's panoramas and tiles lie below `root`, in whichever layout they are there; None in neither."""
+    for ground, overhead in (
+        (ground.format(city=city), overhead.format(city=city)) for ground, overhead in VIGOR_FOLDERS
+    ):
+        if (root / ground).is_dir() and (root / overhead).is_dir():
+            return ground, overhead
+    return None
 
 
 def vigor_rows(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -12,6 +12,8 @@ class Options(BaseModel):
 
     max_pixels: int = Field(0, ge=0, le=50_000_000)
     """Images of more pixels get a smaller copy, once; 0 makes no copies. The recipe's own cap belongs here."""
+    decode: bool = False
+    """Read and decode every image whole, so that damage in the middle of a file is found here and not by the run."""
     bad_share: float = Field(0.01, ge=0, lt=1)
     """Share of pairs whose images may be missing or torn: they are left out and listed. More than that is refused."""
     test_share: float = Field(0.2, gt=0, lt=1)

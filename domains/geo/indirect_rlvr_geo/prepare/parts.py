@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from indirect_rlvr.data.rows import code
 from indirect_rlvr.run import disk_errors
-from indirect_rlvr_geo.prepare.images import Seen, look, shrink, suffix
+from indirect_rlvr_geo.prepare.images import Seen, damage, look, shrink, suffix
 from indirect_rlvr_geo.prepare.options import Options
 from indirect_rlvr_geo.prepare.pairs import Pair
 
@@ -53,7 +53,7 @@ def check_parts(pairs: Iterator[Pair], root: Path, out: Path, options: Options, 
             path = out / "parts" / f"{number:05d}.parquet"
             if not _is_done(path, key):
                 images = list(dict.fromkeys(image for pair in chunk for image in (pair.ground, pair.overhead)))
-                seen = pool.map(lambda image: _seen(root, image, out, options.max_pixels), images)
+                seen = pool.map(lambda image: _seen(root, image, out, options), images)
                 known = dict(zip(images, seen, strict=True))
                 rows = [_row(pair, known) for pair in chunk]
                 write_table(path, pa.Table.from_pylist(rows, PART).replace_schema_metadata({"key": key}))
@@ -94,9 +94,12 @@ def _row(pair: Pair, known: Mapping[str, tuple[Seen, str]]) -> dict[str, Any]:
     return row | {"reason": reasons[0] if reasons else ""}
 
 
-def _seen(root: Path, image: str, out: Path, max_pixels: int) -> tuple[Seen, str]:
-    """What a header says, and the path of the smaller copy where the image is over the cap."""
-    seen = look(root / image)
+def _seen(root: Path, image: str, out: Path, options: Options) -> tuple[Seen, str]:
+    """What a header says, or the whole file where that is asked for, and the path of the smaller copy where the image
+    is over the cap."""
+    seen, max_pixels = look(root / image), options.max_pixels
+    if not seen.reason and options.decode and (reason := damage(root / image)):
+        return Seen(reason), ""
     if seen.reason or not max_pixels or seen.width * seen.height <= max_pixels:
         return seen, ""
     copy = f"{COPIES}/{code(image):016x}{suffix(image)}"

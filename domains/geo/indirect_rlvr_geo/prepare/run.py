@@ -26,7 +26,7 @@ from indirect_rlvr_geo.prepare.settle import REASONS, Settled, settle
 from indirect_rlvr_geo.prepare.survey import Survey, survey
 
 DROPPED, SHARDS = "dropped.jsonl", "records"
-VERSION = 1
+VERSION = 2
 """Of what the files say; another one never continues what this one began."""
 SOURCES: dict[str, Callable[[Path, Options], Listing]] = {
     "cv-cities": cv_cities.listing,
@@ -129,11 +129,11 @@ def _close(
 ) -> dict[str, Any]:
     """Write shards, the list of what was dropped and the manifest; then the parts can go."""
     dropped = _dropped(parts, settled)
+    write_jsonl(out / DROPPED, dropped)
     files, splits, cities = _shards(out, parts, settled)
     for side in ("train", "test"):
         if not splits[side]:
             raise DataError(f"no pair of the {side} side can be used; `{out / DROPPED}` says why")
-    write_jsonl(out / DROPPED, dropped)
     with disk_errors(out):
         shutil.rmtree(out / SHARDS, ignore_errors=True)
         (out / "parts" / SHARDS).replace(out / SHARDS)

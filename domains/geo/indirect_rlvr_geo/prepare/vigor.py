@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from indirect_rlvr.errors import DataError
-from indirect_rlvr_geo.benchmarks.retrieval_layouts import VIGOR_CITIES, vigor_rows
+from indirect_rlvr_geo.benchmarks.retrieval_layouts import VIGOR_CITIES, vigor_folders, vigor_rows
 from indirect_rlvr_geo.benchmarks.truths import position
 from indirect_rlvr_geo.prepare.options import Options
 from indirect_rlvr_geo.prepare.pairs import Group, Listing, Pair, block
@@ -18,8 +18,6 @@ from indirect_rlvr_geo.prepare.pairs import Group, Listing, Pair, block
 CITIES = VIGOR_CITIES["same-area"]
 LABELS = ("splits__corrected", "pano_label_balanced__corrected.txt"), ("splits", "pano_label_balanced.txt")
 """The corrected labels (Lentsch et al., CVPR 2023) where they are there, else the published ones."""
-FOLDERS = ("{city}/panorama", "{city}/satellite"), ("ground/{city}", "satellite/{city}")
-"""As published, and as the Sample4Geo lineage keeps them."""
 _POSITION = re.compile(r",(-?[0-9.]+),(-?[0-9.]+),\.[A-Za-z]+$")
 """A panorama is named identifier, latitude, longitude and an empty last field."""
 
@@ -51,13 +49,13 @@ def _labels(root: Path, city: str) -> Path | None:
 
 
 def _folders(root: Path, city: str) -> tuple[str, str]:
-    for ground, overhead in ((ground.format(city=city), overhead.format(city=city)) for ground, overhead in FOLDERS):
-        if (root / ground).is_dir() and (root / overhead).is_dir():
-            return ground, overhead
-    raise DataError(
-        f"`{root}` has the labels of {city} and not its images; unpack them into `{root / city}/panorama` and "
-        f"`{root / city}/satellite`"
-    )
+    found = vigor_folders(root, city)
+    if found is None:
+        raise DataError(
+            f"`{root}` has the labels of {city} and not its images; unpack them into `{root / city}/panorama` and "
+            f"`{root / city}/satellite`"
+        )
+    return found
 
 
 def _pairs(city: str, labels: Path, folders: tuple[str, str], held_out: bool) -> Iterator[Pair]:

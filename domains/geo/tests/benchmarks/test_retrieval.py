@@ -158,6 +158,21 @@ def test_vigor_gives_one_positive_and_three_semi_positives_in_its_two_cities(vig
     assert second.id == "ground/SanFrancisco/SanFrancisco_p.jpg"
 
 
+@pytest.mark.parametrize(
+    ("ground", "overhead"),
+    [("Chicago/panorama", "Chicago/satellite"), ("ground/Chicago", "satellite/Chicago")],
+    ids=["as published", "as in the Sample4Geo lineage"],
+)
+def test_vigor_is_read_as_published_and_as_its_followers_keep_it(vigor: Path, ground: str, overhead: str) -> None:
+    for folder in (ground, overhead):
+        (vigor / folder).mkdir(parents=True)
+    first, second = SETS[VIGOR].examples(vigor)
+    assert first.id == f"{ground}/Chicago_p.jpg"
+    assert first.truth["positives"] == [f"{overhead}/Chicago_0.png"]
+    assert first.truth["semi"] == [f"{overhead}/Chicago_{n}.png" for n in (1, 2, 3)]
+    assert second.id == "ground/SanFrancisco/SanFrancisco_p.jpg"  # a city whose images are not there
+
+
 def test_a_query_whose_tile_is_not_in_the_gallery_is_refused(vigor: Path) -> None:
     lines(vigor / "splits" / "Chicago" / "satellite_list.txt", "Chicago_0.png")
     with pytest.raises(DataError, match=r"'satellite/Chicago/Chicago_1.png' is not in the gallery of 6 images"):

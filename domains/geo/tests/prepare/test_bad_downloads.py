@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from indirect_rlvr import cli
 from indirect_rlvr.errors import ConfigError, DataError
 
 Made = Callable[..., dict[str, Any]]
@@ -143,3 +145,59 @@ def test_few_torn_images_are_left_out_listed_and_counted(tmp_path: Path, cv_citi
     written = pq.read_table(out / "records" / "00000.parquet")["id"].to_pylist()
     assert len(written) == 37
     assert not {row["id"] for row in listed} & set(written)
+
+
+def spoil(path: Path, how: str) -> None:
+    """Damage in the middle: the header and the end are those of a whole file."""
+    data, half = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes(data[:half] + {"markers": b"\xff" * 64, "zeros": bytes(10_000)}[how] + data[half + 64 :])
+
+
+def test_damage_in_the_middle_passes_the_headers_and_is_found_where_everything_is_decoded(
+    tmp_path: Path, cv_cities: Cities, made: Made
+) -> None:
+    root = cv_cities(tmp_path / "in")
+    panoramas = sorted((root / "captown" / "pano_img").iterdir())
+    spoil(panoramas[2], "markers")
+    spoil(panoramas[5], "zeros")
+    assert made("cv-cities", root, tmp_path / "headers")["dropped"] == {}
+    with pytest.raises(DataError, match="1 image that does not decode, 1 JPEG with a gap of zeros"):
+        made("cv-cities", root, tmp_path / "whole", decode=True)
+    kept = made("cv-cities", root, tmp_path / "kept", decode=True, bad_share=0.1)
+    assert kept["dropped"] == {
+        "JPEG with a gap of zeros, as unfinished downloads leave": 1,
+        "image that does not decode": 1,
+    }
+    listed = [json.loads(line)["ground"] for line in (tmp_path / "kept" / "dropped.jsonl").read_text().splitlines()]
+    assert listed == [f"captown/pano_img/{panoramas[number].name}" for number in (2, 5)]
+
+
+def test_damage_that_the_headers_hide_stops_the_run_with_the_record_and_the_next_preparation_finds_it(
+    tmp_path: Path, cv_cities: Cities, made: Made
+) -> None:
+    root, run = cv_cities(tmp_path / "in"), tmp_path / "run"
+    whole = (spoiled := sorted((root / "captown" / "pano_img").iterdir())[2]).read_bytes()
+    spoil(spoiled, "markers")
+    made("cv-cities", root, tmp_path / "out")
+    words = ["run", "--domain", "geo", "--out", str(run), "--until", "records"]
+    words += ["--set", f"records.prepared={tmp_path / 'out'}"]
+    said = CliRunner().invoke(cli.app, words)
+    assert said.exit_code == 1
+    assert f"rlvr: record `captown/pano_img/{spoiled.name}`: view `ground`: image 'views/" in said.output
+    assert "does not decode" in said.output
+    assert not (run / "records").exists()
+    spoiled.write_bytes(whole)
+    again = CliRunner().invoke(cli.app, words)
+    assert again.exit_code == 0, again.output
+    assert "40 records kept" in again.output
+
+
+def test_a_city_folder_that_is_missing_is_said_and_the_others_are_prepared(
+    tmp_path: Path, cv_cities: Cities, made: Made
+) -> None:
+    root = cv_cities(tmp_path / "in")
+    shutil.rmtree(root / "taipei")
+    kept = made("cv-cities", root, tmp_path / "out")
+    assert kept["cities"] == {"Barcelona": {"train": 10}, "Cape Town": {"train": 10}, "Rio de Janeiro": {"test": 10}}
+    assert kept["notes"][0].startswith("3 of 16 cities are there; not: ")
+    assert "taipei" in kept["notes"][0]
