@@ -16,6 +16,7 @@ from trl import GRPOConfig, SFTConfig
 
 from indirect_rlvr.config import Model, Recipe
 from indirect_rlvr.errors import ConfigError
+from indirect_rlvr.training import vllm_settings
 
 C = TypeVar("C", SFTConfig, GRPOConfig)
 
@@ -76,13 +77,14 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
 
 
 def require_usable(recipe: Recipe) -> None:
-    """Look at `[sft.trl]` and `[grpo.trl]` before any stage runs; raises ConfigError as `build` does for a key, and as
-    `micro_batches` does."""
+    """Look at `[sft.trl]` and `[grpo.trl]` before any stage runs; raises ConfigError as `build` does for a key, as
+    `micro_batches` does, and for keys about vLLM that cannot work."""
     grpo = recipe.grpo
     _require_known(SFTConfig, "sft", recipe.sft.trl)
     _require_known(GRPOConfig, "grpo", grpo.trl)
     micro_batches("sft", recipe.sft.trl, recipe.sft.batch)
     micro_batches("grpo", grpo.trl, grpo.prompts_per_step * grpo.group_size)
+    vllm_settings.require_usable(grpo, recipe.health)
 
 
 def _require_known(kind: type[SFTConfig | GRPOConfig], section: str, table: Mapping[str, Any]) -> None:
