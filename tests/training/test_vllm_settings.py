@@ -22,7 +22,10 @@ MakeTasks = Callable[..., list[ProxyTask]]
     ("table", "message"),
     [
         ({"vllm_mode": "colocate"}, "`grpo.trl.vllm_mode` has no effect without `use_vllm = true`"),
-        ({"use_vllm": True, "vllm_mode": "local"}, "`grpo.trl.vllm_mode` is 'local'; expected \"colocate\" or \"server\""),
+        (
+            {"use_vllm": True, "vllm_mode": "local"},
+            '`grpo.trl.vllm_mode` is \'local\'; expected "colocate" or "server"',
+        ),
         ({"use_vllm": True, "vllm_server_port": 8000}, 'has no effect with vllm_mode = "colocate"'),
         (
             {"use_vllm": True, "vllm_mode": "server", "vllm_gpu_memory_utilization": 0.3},
@@ -32,7 +35,10 @@ MakeTasks = Callable[..., list[ProxyTask]]
         ({"use_vllm": True, "generation_kwargs": {"n": 8}}, "generation_kwargs.n` is TRL's to choose"),
         ({"use_vllm": True, "vllm_gpu_memory_utilization": 30}, "is 30; expected a share of the GPU between 0 and 1"),
         ({"use_vllm": True, "vllm_gpu_memory_utilization": 1.0}, "training needs the rest"),
-        ({"use_vllm": True, "vllm_max_model_length": 256}, "is 256 and `grpo.max_completion_tokens` 256: that leaves no"),
+        (
+            {"use_vllm": True, "vllm_max_model_length": 256},
+            "is 256 and `grpo.max_completion_tokens` 256: that leaves no",
+        ),
         ({"use_vllm": True, "vllm_importance_sampling_correction": False}, "`health.stop` names as `mismatch`"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from indirect_rlvr.config import Tiny
 from indirect_rlvr.training.tiny import build_tiny, save_tiny
@@ -32,6 +33,18 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: make test-vllm"))
+
+
+@pytest.fixture(scope="session")
+def records_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In place of the smaller ones next door: chips of eight image tokens, where one cannot be expanded twice."""
+    folder = tmp_path_factory.mktemp("records")
+    for index, name in enumerate(("red", "green", "blue", "grey")):
+        image = Image.linear_gradient("L").resize((112, 56)).rotate(90 * index)
+        Image.merge("RGB", [image.point(lambda x, c=c: x * c // 3) for c in (index, 3 - index, 1)]).save(
+            folder / f"{name}.png"
+        )
+    return folder
 
 
 @pytest.fixture(scope="session")
