@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import datasets
+import torch
 from trl import GRPOConfig
 from trl.generation import vllm_generation
 
@@ -60,6 +61,11 @@ def require_usable(grpo: Grpo, health: Health) -> None:
         raise ConfigError(
             "without `grpo.trl.vllm_importance_sampling_correction` TRL does not measure how far sampler and trainer "
             "are apart, which `health.stop` names as `mismatch`; leave out the one or the other"
+        )
+    if mode == "server" and not torch.cuda.is_available():
+        raise ConfigError(
+            '`grpo.trl.vllm_mode` is "server": TRL sends it the weights by NCCL, from a GPU, and there is none here; '
+            "leave out `use_vllm` to sample with transformers"
         )
     if importlib.util.find_spec("vllm") is None:
         raise ConfigError(

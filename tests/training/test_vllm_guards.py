@@ -16,7 +16,7 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.training import vllm_guards, vllm_requests
-from indirect_rlvr.training.vllm_guards import GuardedEngine, GuardedServer
+from indirect_rlvr.training.vllm_guards import GuardedEngine
 from indirect_rlvr.training.vllm_requests import Seeds
 
 IMAGE, TOKENS_AN_IMAGE = 7, 4

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from trl import GRPOConfig
 
 from indirect_rlvr.config import Grpo, Health
@@ -44,6 +45,13 @@ MakeTasks = Callable[..., list[ProxyTask]]
 )
 def test_a_setting_that_cannot_work_is_refused(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
+        vllm_settings.require_usable(Grpo(trl=table), Health())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_machine_that_cannot_send_weights_to_a_server_is_refused() -> None:
+    table = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://localhost:8000"}
+    with pytest.raises(ConfigError, match="sends it the weights by NCCL, from a GPU, and there is none here"):
         vllm_settings.require_usable(Grpo(trl=table), Health())
 
 

@@ -59,7 +59,7 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
 
 
 def _sizes(place: str) -> Callable[[Image.Image], tuple[int, int]]:
-    """The (width, height) at which a model sees an image: after the resize of Qwen's processors, else as it is given."""
+    """The (width, height) at which a model sees an image: after the resize of Qwen's processors, else as it is."""
     from transformers import AutoConfig, AutoImageProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 

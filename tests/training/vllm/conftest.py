@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from indirect_rlvr.config import Tiny
-from indirect_rlvr.training.tiny import build_tiny, save_tiny
+from indirect_rlvr.training import models
+from indirect_rlvr.training.tiny import build_tiny, build_tokenizer, save_tiny
 
 HERE = Path(__file__).parent
 LEXICON = ["<think>", "</think>", "<answer>", "</answer>", *"ABC", *(f" {c}" for c in ("red", "green", "blue", "grey"))]
@@ -57,9 +60,30 @@ def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In place of the smaller one next door, for the same reason."""
+    folder = tmp_path_factory.mktemp("text")
+    tokenizer = build_tokenizer(LEXICON + MANY)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    models.save(models.Policy(Qwen2ForCausalLM(config), tokenizer, "", False), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def weights_stay() -> Iterator[None]:
     """On a CPU vLLM packs linear layers once, out of reach of a weight sync; keep them as they are."""
-    import torch
     from vllm.model_executor.layers import utils
     from vllm.platforms import current_platform
 
@@ -73,9 +97,9 @@ def weights_stay() -> Iterator[None]:
 
 
 class Started:
-    """In place of `vllm.LLM`: one engine for each set of arguments, whatever its seed and the folder of its weights,
-    which TRL sends anew before the first step. `told` are the arguments of each call,
-    `newest` is what the last one gave."""
+    """In place of `vllm.LLM`: one engine for each set of arguments, whatever its seed and its weights, which TRL sends
+    anew before the first step; a checkpoint starts its own. `told` are the arguments of each call, `newest` is what the
+    last one gave."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
@@ -86,9 +110,10 @@ class Started:
 
         self.told.append(arguments)
         own = {name: value for name, value in arguments.items() if name not in ("seed", "model")}
-        if repr(own) not in self._engines:
-            self._engines[repr(own)] = vllm.LLM(**arguments, enforce_eager=True)
-        engine = self.newest = self._engines[repr(own)]
+        key = repr((own, Path(arguments["model"]).name.startswith("checkpoint")))
+        if key not in self._engines:
+            self._engines[key] = vllm.LLM(**arguments, enforce_eager=True)
+        engine = self.newest = self._engines[key]
         assert engine.reset_prefix_cache()
         engine.llm_engine.reset_encoder_cache()
         return engine

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from indirect_rlvr.config import Grpo, Health, Model
+from indirect_rlvr.config import Curriculum, Grpo, Health, Model
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite
@@ -37,16 +37,18 @@ class Run:
     """One call of `grpo.train`: 2 prompts with four images × 4 rollouts a step, a vision tower that learns fast."""
 
     def __init__(self, domain: Domain, tasks: list[ProxyTask], records: Path, start: Path) -> None:
-        self.fixed, self.start = (tasks, domain, records, Composite((Term("even", 0.0, 1.0, _even),), (1.0,))), start
-        self.model = Model(freeze_vision=False)
+        self.fixed, self.start, self.reward = (tasks, domain, records), start, _even
+        self.model, self.curriculum = Model(freeze_vision=False), Curriculum()
 
     def __call__(
         self, out: Path, steps: int = 2, seed: int = 0, health: Health = LENIENT, **trl: Any
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The lines of its log and its rollouts."""
         options = {"use_vllm": True, "learning_rate": 3e-3, "lr_scheduler_type": "constant"} | trl
-        settings = Grpo(steps=steps, prompts_per_step=2, group_size=GROUP, max_completion_tokens=12, trl=options)
-        grpo.train(self.start, *self.fixed, settings, self.model, out, seed, health=health)
+        asked: dict[str, Any] = {"steps": steps, "save_steps": 2, "trl": options, "curriculum": self.curriculum}
+        settings = Grpo(prompts_per_step=2, group_size=GROUP, max_completion_tokens=12, **asked)
+        reward = Composite((Term("even", 0.0, 1.0, self.reward),), (1.0,))
+        grpo.train(self.start, *self.fixed, reward, settings, self.model, out, seed, health=health)
         return _lines(out / "log.jsonl"), _lines(out / "rollouts.jsonl")
 
 
@@ -157,6 +159,41 @@ def test_a_context_too_short_for_the_longest_prompt_is_refused_before_the_engine
     with pytest.raises(ConfigError, match=rf"has {PROMPT} and a completion up to 12: {PROMPT + 12} are needed"):
         run(tmp_path / "grpo", vllm_max_model_length=PROMPT + 11)
     assert len(started.told) == starts
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_rollouts_it_would_have_had(run: Run, tmp_path: Path) -> None:
+    _, whole = run(tmp_path / "whole", steps=4)
+    left = iter(range(2 * 2 * GROUP + 1))
+
+    def lost(task: ProxyTask, completion: Completion) -> Outcome:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return _even(task, completion)
+
+    run.reward = lost
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", steps=4)
+    run.reward = _even
+    _, resumed = run(tmp_path / "cut", steps=4)
+    assert _tokens(resumed) == _tokens(whole)
+    assert len(set(_tokens(whole))) == 4 * 2 * GROUP
+
+
+def test_groups_sampled_anew_in_a_step_agree_too_and_draw_other_seeds(
+    run: Run, tmp_path: Path, make_tasks: MakeTasks
+) -> None:
+    run.fixed, run.curriculum = (make_tasks(6), *run.fixed[1:]), Curriculum(refill=2)
+    run.reward = lambda task, completion: Outcome(0.5)
+    log, rollouts = run(tmp_path / "grpo", steps=1)
+    assert (log[0]["curriculum/refilled"], len(set(_tokens(rollouts)))) == (2, 4 * GROUP)
+    assert max(_differences(log)) < AGREE
+
+
+def test_a_text_model_agrees_too(started: Any, domain: Domain, make_tasks: MakeTasks, text_folder: Path) -> None:
+    run = Run(domain, make_tasks(2, modality="text"), text_folder, text_folder)
+    run.model = Model()
+    log, _ = run(text_folder.parent / "grpo-text", health=Health())
+    assert max(_differences(log)) < AGREE
 
 
 def _tokens(rollouts: list[dict[str, Any]]) -> list[tuple[int, ...]]:
