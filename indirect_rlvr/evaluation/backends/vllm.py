@@ -60,14 +60,15 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
 
 def _sizes(place: str) -> Callable[[Image.Image], tuple[int, int]]:
     """The (width, height) at which a model sees an image: after the resize of Qwen's processors, else as it is."""
-    from transformers import AutoConfig, AutoImageProcessor
+    from transformers import AutoConfig
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
     from indirect_rlvr.training.models import VIDEO_PROCESSOR_FAMILIES
+    from indirect_rlvr.training.tiny import load_processor
 
     if AutoConfig.from_pretrained(place, trust_remote_code=False).model_type not in VIDEO_PROCESSOR_FAMILIES:
         return lambda image: image.size
-    processor: Any = AutoImageProcessor.from_pretrained(place, trust_remote_code=False)
+    processor: Any = load_processor(place).image_processor
     factor, bounds = processor.patch_size * processor.merge_size, processor.size
 
     def seen(image: Image.Image) -> tuple[int, int]:
