@@ -59,6 +59,7 @@ def train(
     or too few tasks, RunError where training diverges.
     """
     vllm_settings.require_usable(settings, health)
+    vllm_settings.require_here(settings)
     with (
         attempt(out, resume) as going,
         deferred() as stop,

@@ -37,9 +37,9 @@ DECIDED = {
 
 
 def require_usable(grpo: Grpo, health: Health) -> None:
-    """Look at what `[grpo.trl]` says of vLLM before any stage runs.
+    """Look at what `[grpo.trl]` says of vLLM before any stage runs, on whatever machine.
 
-    Raises ConfigError for a key that has no effect or cannot work, and where there is no vLLM to sample with.
+    Raises ConfigError for a key that has no effect or cannot work.
     """
     table = grpo.trl
     given = [key for key in table if key.startswith("vllm_")]
@@ -62,7 +62,13 @@ def require_usable(grpo: Grpo, health: Health) -> None:
             "without `grpo.trl.vllm_importance_sampling_correction` TRL does not measure how far sampler and trainer "
             "are apart, which `health.stop` names as `mismatch`; leave out the one or the other"
         )
-    if mode == "server" and not torch.cuda.is_available():
+
+
+def require_here(grpo: Grpo) -> None:
+    """Raise ConfigError where this machine cannot sample as asked: no vLLM, or no GPU to send weights from."""
+    if not grpo.trl.get("use_vllm"):
+        return
+    if grpo.trl.get("vllm_mode") == "server" and not torch.cuda.is_available():
         raise ConfigError(
             '`grpo.trl.vllm_mode` is "server": TRL sends it the weights by NCCL, from a GPU, and there is none here; '
             "leave out `use_vllm` to sample with transformers"

@@ -52,18 +52,20 @@ def test_a_setting_that_cannot_work_is_refused(table: dict[str, Any], message: s
 def test_a_machine_that_cannot_send_weights_to_a_server_is_refused() -> None:
     table = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://localhost:8000"}
     with pytest.raises(ConfigError, match="sends it the weights by NCCL, from a GPU, and there is none here"):
-        vllm_settings.require_usable(Grpo(trl=table), Health())
+        vllm_settings.require_here(Grpo(trl=table))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
 def test_a_machine_without_vllm_is_told_what_to_install() -> None:
     table = {"use_vllm": True, "generation_kwargs": {"top_k": -1}, "vllm_max_model_length": 4096}
+    vllm_settings.require_usable(Grpo(trl=table), Health())  # a dry run of a recipe for another machine
     with pytest.raises(ConfigError, match=r"vLLM is not installed; install `indirect-rlvr\[vllm\]`"):
-        vllm_settings.require_usable(Grpo(trl=table), Health())
+        vllm_settings.require_here(Grpo(trl=table))
 
 
 def test_without_vllm_nothing_is_asked_of_it() -> None:
     vllm_settings.require_usable(Grpo(trl={"use_vllm": False, "generation_kwargs": {"seed": 3}}), Health())
+    vllm_settings.require_here(Grpo())
 
 
 def _config(folder: Path, **options: Any) -> GRPOConfig:
