@@ -1,17 +1,20 @@
 # make run: train the geo domain end to end.   make test: the whole suite.   Both set up .venv by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs
+.PHONY: help setup run test test-vllm lint docs
 
 PYTHON ?=
 ARGS ?=
 PACKS := $(patsubst %/pyproject.toml,%,$(wildcard domains/*/pyproject.toml))
 PROJECTS := pyproject.toml $(PACKS:=/pyproject.toml)
 STAMP := .venv/.installed
+VLLM := tests/training/vllm
+VLLM_STAMP := .venv-vllm/.installed
 
 help:
 	@echo 'make setup   create .venv and install everything (about 1.5 GB, once)'
 	@echo 'make run     train the geo domain end to end on the CPU; the report is runs/geo/report.html'
 	@echo 'make test    run the whole test suite;            make test ARGS="-k audit"'
+	@echo 'make test-vllm   rehearse sampling with vLLM on the CPU, in .venv-vllm (about 4 GB)'
 	@echo 'make lint    check style and types'
 	@echo 'make docs    write the generated references again'
 
@@ -38,6 +41,17 @@ run: $(STAMP)
 
 test: $(STAMP)
 	.venv/bin/python -m pytest $(ARGS)
+
+# torchaudio and torchcodec are built for CUDA and stop transformers from importing vision models; vLLM needs neither.
+$(VLLM_STAMP): $(PROJECTS) $(VLLM)/requirements.txt
+	$(or $(PYTHON),python3) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+	  -r $(VLLM)/requirements.txt -e . $(addprefix -e ,$(PACKS))
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	@touch $@
+
+test-vllm: $(VLLM_STAMP)
+	PYTHONPATH=$(CURDIR)/$(VLLM)/children .venv-vllm/bin/python -m pytest -W default --disable-warnings $(VLLM) $(ARGS)
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

@@ -25,7 +25,17 @@ from indirect_rlvr.rewards.composite import Composite
 from indirect_rlvr.rewards.trl import TermReward, trl_rewards
 from indirect_rlvr.run import file_digest, write_jsonl
 from indirect_rlvr.stopping import deferred
-from indirect_rlvr.training import images, lora, lora_sync, models, options, parallel, patches, vllm_guards
+from indirect_rlvr.training import (
+    images,
+    lora,
+    lora_sync,
+    models,
+    options,
+    parallel,
+    patches,
+    vllm_guards,
+    vllm_settings,
+)
 from indirect_rlvr.training.checkpoints import ALONE, Keeper, Resume, attempt
 from indirect_rlvr.training.curriculum import Plan, plan
 from indirect_rlvr.training.dataset import grpo_dataset
@@ -63,6 +73,8 @@ def train(
     `shared_prefix`. Raises ConfigError for `[grpo.trl]` and a model that cannot share prompts, DataError for unusable
     or too few tasks, RunError where training diverges.
     """
+    vllm_settings.require_usable(settings, health)
+    vllm_settings.require_here(settings)
     with (
         attempt(out, resume) as going,
         deferred() as stop,
@@ -77,13 +89,15 @@ def train(
         parallel.shard_on_cpu(config)
         store = patches.PatchStore(Path(spilled))
         dataset = grpo_dataset(chosen.tasks, domain, records_folder)
+        engine = vllm_settings.fit(config, dataset, policy) if config.use_vllm else {}
         dataset, processor = _images_once(dataset, policy, settings, store)
         walked = dataset if chosen.shuffled else dataset.select(chosen.walk)
         by_id, end_ids = {task.id: task for task in tasks}, models.end_token_ids(policy)
         rewards, _ = trl_rewards(composite, by_id, end_ids, settings.group_size, settings.reward_errors_allowed)
         watch = Watch(out.name, settings.steps, folder / "log.jsonl", health)
         adapters = lora.config(policy.model, model_settings)
-        trainer = _trainer(policy, processor, rewards, config, settings, walked, watch, adapters)
+        with vllm_settings.told(engine):
+            trainer = _trainer(policy, processor, rewards, config, settings, walked, watch, adapters)
         trained: Any = trainer.model
         going.take_up(trained)
         keep = settings.keep_checkpoints
@@ -118,9 +132,7 @@ def _trainer(
 ) -> RecordingTrainer:
     """The trainer, no special token ever sampled, whoever samples."""
     suppressed = models.suppressed_token_ids(policy)
-    if config.use_vllm:
-        vllm_guards.require_guarded(settings.trl, policy.model.config.model_type, policy.is_vision)
-    else:
+    if not config.use_vllm:
         config.generation_kwargs = {**settings.trl.get("generation_kwargs", {}), "suppress_tokens": suppressed}
     trainer = RecordingTrainer(
         model=policy.model,
@@ -137,7 +149,7 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     if config.use_vllm:
         image = policy.model.config.image_token_id if policy.is_vision else None
-        vllm_guards.guard(trainer.vllm_generation, int(config.seed), image, suppressed)
+        vllm_guards.guard(trainer, int(config.seed), image, suppressed)
         lora_sync.guard(trainer.vllm_generation)
     return trainer
 
@@ -187,8 +199,6 @@ def _plan(tasks: Sequence[ProxyTask], settings: Grpo, seed: int) -> Plan:
 def _config(
     folder: Path, settings: Grpo, model_settings: Model, seed: int, composite: Composite, spread: Parallel
 ) -> GRPOConfig:
-    if settings.trl.get("use_vllm"):
-        vllm_guards.require_installed()
     cut = options.rollout_batches(settings)
     ours = {
         "num_generations": settings.group_size,

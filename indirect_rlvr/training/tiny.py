@@ -6,6 +6,7 @@ It stands in for a pretrained model where there is no network and no GPU. Teachi
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,6 +25,8 @@ PATCH, MERGE = 14, 2  # pixels to a patch, patches to the side of an image token
 MAX_PIXELS = 512 * 512
 END, PAD, IMAGE, VIDEO = "<|im_end|>", "<|endoftext|>", "<|image_pad|>", "<|video_pad|>"
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
+SHARED_WITH_VIDEO = ("image_mean", "image_std", "merge_size", "patch_size", "temporal_patch_size")
+"""What a video's frames have in common with an image."""
 SPECIAL = [PAD, "<|im_start|>", END, VISION_START, VISION_END, "<|vision_pad|>", IMAGE, VIDEO]
 
 # A role header ends in its newline, so that prompt and completion split at the same place whether joined or not; a
@@ -61,6 +64,13 @@ class ImageOnlyProcessor(Qwen2_5_VLProcessor):
         self.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
         self.video_processor = None
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is saved: the stock processor, videos included, for whoever has torchvision (vLLM always does)."""
+        saved: dict[str, Any] = super().to_dict()
+        shared = {name: saved["image_processor"][name] for name in SHARED_WITH_VIDEO}
+        saved["video_processor"] = shared | {"video_processor_type": "Qwen2VLVideoProcessor"}
+        return saved | {"processor_class": Qwen2_5_VLProcessor.__name__}
 
 
 def load_processor(folder: str | Path) -> Qwen2_5_VLProcessor:

@@ -1,5 +1,6 @@
 """The tiny model is a real Qwen2.5-VL: its words are tokens, its folder loads, its weights follow from the seed."""
 
+import json
 from pathlib import Path
 from random import Random
 
@@ -93,3 +94,14 @@ def test_stopping_early_replays_the_first_steps(tmp_path: Path) -> None:
     whole = prime(SMALL, settings, COLOURS, tmp_path / "a")
     start = prime(SMALL, settings, COLOURS, tmp_path / "b", stop=5)
     assert start["first_losses"] == whole["first_losses"][:5]
+
+
+def test_what_is_saved_is_read_where_videos_can_be_read_too(tmp_path: Path) -> None:
+    """There the stock processor is loaded, by `AutoProcessor` and by vLLM; it wants a video processor's settings."""
+    save_tiny(*build_tiny(SMALL, WORDS, seed=0), tmp_path)
+    saved = json.loads((tmp_path / "processor_config.json").read_text())
+    assert saved["processor_class"] == "Qwen2_5_VLProcessor"
+    video, image = saved["video_processor"], saved["image_processor"]
+    assert video["video_processor_type"] == "Qwen2VLVideoProcessor"
+    assert (video["patch_size"], video["merge_size"]) == (image["patch_size"], image["merge_size"])
+    assert json.loads(load_processor(tmp_path).to_json_string()) == saved

@@ -1,10 +1,9 @@
 """Each guard changes what reaches vLLM, and what it would have trained on without it is shown beside it.
 
-vLLM cannot be installed beside a CPU torch, so the engine is one that notes what it is asked and does what vLLM was
-seen to do: it expands the first token of an image's run, and it keeps image embeddings by image.
+The engine is one that notes what it is asked and does what vLLM was seen to do: it expands the first token of an
+image's run, and it keeps image embeddings by image. The real one is in `vllm/`, for `make test-vllm`.
 """
 
-import importlib.util
 import inspect
 import re
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ import pytest
 from trl.generation import vllm_generation
 from trl.generation.vllm_generation import VLLMGeneration
 
-from indirect_rlvr.errors import ConfigError, RunError
-from indirect_rlvr.training import vllm_guards
+from indirect_rlvr.errors import RunError
+from indirect_rlvr.training import vllm_guards, vllm_requests
 from indirect_rlvr.training.vllm_guards import GuardedEngine
+from indirect_rlvr.training.vllm_requests import Seeds
 
 IMAGE, TOKENS_AN_IMAGE = 7, 4
 EXPANDED = [1, 5, 7, 7, 7, 7, 6, 5, 7, 7, 7, 7, 6, 2]
@@ -39,6 +39,8 @@ class Engine:
     weights: int = 0
     samples: list[int] | None = None
     caching: bool = True
+    in_use: bool = False
+    patches: int = TOKENS_AN_IMAGE
     calls: list[str] = field(default_factory=list)
     prompts: list[list[int]] = field(default_factory=list)
     params: list[Params] = field(default_factory=list)
@@ -57,13 +59,14 @@ class Engine:
             shown = shown if isinstance(shown, list) else [shown]
             for image in shown:
                 self.embeddings.setdefault(image, self.weights)
-            self.prompts.append(_expanded(row["prompt_token_ids"], len(shown)))
-            ids = self.samples or [1000 + (params.seed or 0)]
-            outputs.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids)], images=shown))
+            self.prompts.append(_expanded(row["prompt_token_ids"], len(shown), self.patches))
+            completion = SimpleNamespace(token_ids=self.samples or [1000 + (params.seed or 0)])
+            outputs.append(SimpleNamespace(outputs=[completion], prompt_token_ids=self.prompts[-1]))
         return outputs
 
-    def reset_prefix_cache(self) -> None:
+    def reset_prefix_cache(self) -> bool:
         self.calls.append("reset_prefix_cache")
+        return not self.in_use
 
     def sleep(self, level: int) -> None:
         self.calls.append(f"sleep {level}")
@@ -72,12 +75,12 @@ class Engine:
         self.calls.append(f"wake_up {tags}")
 
 
-def _expanded(ids: list[int], images: int) -> list[int]:
+def _expanded(ids: list[int], images: int, patches: int = TOKENS_AN_IMAGE) -> list[int]:
     """vLLM puts an image's tokens in place of the next single token, as often as there are images."""
     found: list[int] = []
     for token in ids:
         expand = token == IMAGE and images > 0
-        found.extend([IMAGE] * TOKENS_AN_IMAGE if expand else [token])
+        found.extend([IMAGE] * patches if expand else [token])
         images -= expand
     return found
 
@@ -86,39 +89,19 @@ def _row(ids: list[int] = EXPANDED, shown: Any = ("a", "b")) -> dict[str, Any]:
     return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(shown) if isinstance(shown, tuple) else shown}}
 
 
-def _guarded(engine: Engine, seed: int = 0, suppressed: tuple[int, ...] = (IMAGE, 8)) -> GuardedEngine:
-    return GuardedEngine(engine, seed, IMAGE, suppressed)
+def _trainer(step: int = 0, **more: Any) -> Any:
+    return SimpleNamespace(state=SimpleNamespace(global_step=step), **more)
 
 
-@pytest.mark.parametrize(
-    ("options", "family", "message"),
-    [
-        ({"vllm_mode": "server"}, "qwen2_5_vl", '`grpo.trl.vllm_mode` is "server"; only "colocate" was tested'),
-        ({}, "idefics3", "image tokens of the family `idefics3` cannot be sent to vLLM once"),
-        ({"generation_kwargs": {"seed": 3}}, "qwen3_vl", "would give all rollouts of a group the same tokens"),
-    ],
-)
-def test_what_the_guards_do_not_cover_is_refused(options: dict[str, Any], family: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        vllm_guards.require_guarded(options, family, is_vision=True)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
-def test_a_machine_without_vllm_is_told_what_to_install() -> None:
-    with pytest.raises(ConfigError, match=r"vLLM is not installed; install `indirect-rlvr\[vllm\]`"):
-        vllm_guards.require_installed()
-
-
-def test_text_models_and_tested_families_pass() -> None:
-    vllm_guards.require_guarded({"generation_kwargs": {"top_k": -1}}, "qwen2_5_vl", is_vision=True)
-    vllm_guards.require_guarded({}, "llama", is_vision=False)
+def _guarded(engine: Engine, seed: int = 0, suppressed: tuple[int, ...] = (IMAGE, 8), step: int = 0) -> GuardedEngine:
+    return GuardedEngine(engine, Seeds(seed, _trainer(step)), IMAGE, suppressed)
 
 
 def test_a_prompt_with_another_number_of_images_is_refused() -> None:
     with pytest.raises(RunError, match="a prompt has 2 runs of image tokens and 3 images"):
-        vllm_guards.collapsed(EXPANDED, IMAGE, 3)
+        vllm_requests.collapsed(EXPANDED, IMAGE, 3)
     with pytest.raises(RunError, match="a prompt has 1 runs of image tokens and 2 images"):
-        vllm_guards.collapsed([7, 7, 7, 7, 7, 7, 7, 7], IMAGE, 2)
+        vllm_requests.collapsed([7, 7, 7, 7, 7, 7, 7, 7], IMAGE, 2)
 
 
 def test_an_engine_that_computes_prompts_again_is_refused() -> None:
@@ -173,11 +156,23 @@ def test_every_rollout_has_a_seed_of_its_own_that_follows_from_the_run() -> None
     assert len({output.outputs[0].token_ids[0] for output in fixed}) == 1
 
 
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn() -> None:
+    whole, rest = Engine(), Engine()
+    trainer = _trainer()
+    guarded, drawn = GuardedEngine(whole, Seeds(1, trainer), IMAGE, []), []
+    for step in (0, 0, 1, 1):  # two generations a step, as a refilled step has
+        trainer.state = SimpleNamespace(global_step=step)
+        drawn.extend(_drawn(whole, guarded, calls=1))
+    assert len(set(drawn)) == 16
+    assert _drawn(rest, _guarded(rest, seed=1, step=1)) == drawn[8:]
+
+
 def test_only_processes_that_hold_parts_of_one_engine_share_seeds() -> None:
     def seeds(process: int) -> list[int]:
         engine = Engine()
-        held = SimpleNamespace(llm=engine, accelerator=SimpleNamespace(process_index=process), tensor_parallel_size=2)
-        vllm_guards.guard(held, 5, IMAGE, [8])
+        process_is = SimpleNamespace(process_index=process)
+        held = SimpleNamespace(mode="colocate", llm=engine, accelerator=process_is, tensor_parallel_size=2)
+        vllm_guards.guard(_trainer(vllm_generation=held), 5, IMAGE, [8])
         assert isinstance(held.llm, GuardedEngine)
         return _drawn(engine, held.llm)
 
@@ -188,10 +183,20 @@ def test_only_processes_that_hold_parts_of_one_engine_share_seeds() -> None:
 def test_placeholders_are_banned_and_one_sampled_all_the_same_stops_the_run() -> None:
     engine = Engine()
     _guarded(engine).generate([_row()], sampling_params=Params(logit_bias={3: 1.0}), use_tqdm=False)
-    assert engine.params[0].logit_bias == {IMAGE: vllm_guards.BAN, 8: vllm_guards.BAN, 3: 1.0}
+    assert engine.params[0].logit_bias == {IMAGE: vllm_requests.BAN, 8: vllm_requests.BAN, 3: 1.0}
     bent = Engine(samples=[3, IMAGE, 4])
     with pytest.raises(RunError, match=r"vLLM sampled the banned tokens \[7\] in rollout 0"):
         _guarded(bent).generate([_row()], sampling_params=Params(), use_tqdm=False)
+
+
+def test_an_image_of_another_number_of_tokens_stops_the_run() -> None:
+    with pytest.raises(RunError, match="vLLM read prompt 0 as 16 tokens and the trainer reads 14"):
+        _guarded(Engine(patches=5)).generate([_row()], sampling_params=Params(), use_tqdm=False)
+
+
+def test_a_prefix_cache_that_stays_full_after_a_weight_sync_stops_the_run() -> None:
+    with pytest.raises(RunError, match="vLLM did not empty its prefix cache after a weight sync"):
+        _guarded(Engine(in_use=True)).reset_prefix_cache()
 
 
 def test_the_engine_still_sleeps_and_wakes() -> None:

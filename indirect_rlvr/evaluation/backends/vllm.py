@@ -1,24 +1,27 @@
 """Answers from vLLM in this process: the fast sampler where there is a GPU; an extra, imported when it is asked for."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
-from indirect_rlvr.evaluation.backends.pictures import chat_messages, frames, shown
+from indirect_rlvr.evaluation.backends.pictures import chat_messages, shown
 from indirect_rlvr.types import Prompt
 
 BAN = -100.0
 """The bias with which a token is never sampled."""
 
 
-def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: int = 256, multiple: int = 28) -> Ask:
-    """Load the model in a folder or of a hub id into vLLM; `batch` prompts are handed over at a time.
+def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: int = 256) -> Ask:
+    """Load the model in a folder, a model folder of a run included, or of a hub id into vLLM; `batch` prompts are
+    handed over at a time.
 
-    Greedy; vision placeholders and the other special tokens are never sampled. Images are shown in sides that are
-    multiples of `multiple` pixels (28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL), which its processor then leaves
-    alone, so that `frames` is what the model saw. Raises RunError where vLLM is not installed.
+    Greedy; vision placeholders and the other special tokens are never sampled. Images are shown as to the backend
+    `transformers`, and so are the answers in float32. `frames` is the size after the processor's own resize. Raises
+    RunError where vLLM is not installed.
     """
     try:
         import vllm
@@ -29,27 +32,51 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
             "the backend `vllm` needs vLLM, which is not installed here; on a machine with a GPU: pip install "
             "'indirect-rlvr[vllm]', or take --backend transformers or --backend openai-url"
         ) from error
-    engine = vllm.LLM(model=str(place), dtype=dtype)
+    from indirect_rlvr.training.base import resolve
+
+    model = str(resolve(Path(place)) if Path(place).is_dir() else place)
+    engine, seen = vllm.LLM(model=model, dtype=dtype), _sizes(model)
     sampling = vllm.SamplingParams(
         temperature=0.0,
         repetition_penalty=1.0,
         max_tokens=limits.max_new_tokens,
-        logit_bias=dict.fromkeys(_banned(str(place)), BAN),
+        logit_bias=dict.fromkeys(_banned(model), BAN),
     )
 
     def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
         left = [index for index in range(len(prompts)) if index not in skip]
         for start in range(0, len(left), batch):
             window = left[start : start + batch]
-            pictures = [shown(prompts[index], views, limits.max_pixels, multiple) for index in window]
+            pictures = [shown(prompts[index], views, limits.max_pixels) for index in window]
             chats = [chat_messages(prompts[index], images) for index, images in zip(window, pictures, strict=True)]
             found = engine.chat(chats, sampling, use_tqdm=False)
             for index, images, output in zip(window, pictures, found, strict=True):
                 (first,) = output.outputs
                 finished = first.finish_reason == "stop"
-                yield index, Answer(first.text, len(first.token_ids) - finished, finished, frames(images))
+                yield index, Answer(first.text, len(first.token_ids) - finished, finished, tuple(map(seen, images)))
 
     return ask
+
+
+def _sizes(place: str) -> Callable[[Image.Image], tuple[int, int]]:
+    """The (width, height) at which a model sees an image: after the resize of Qwen's processors, else as it is."""
+    from transformers import AutoConfig
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+    from indirect_rlvr.training.models import VIDEO_PROCESSOR_FAMILIES
+    from indirect_rlvr.training.tiny import load_processor
+
+    if AutoConfig.from_pretrained(place, trust_remote_code=False).model_type not in VIDEO_PROCESSOR_FAMILIES:
+        return lambda image: image.size
+    processor: Any = load_processor(place).image_processor
+    factor, bounds = processor.patch_size * processor.merge_size, processor.size
+
+    def seen(image: Image.Image) -> tuple[int, int]:
+        most, least = bounds["longest_edge"], bounds["shortest_edge"]
+        high, wide = smart_resize(image.height, image.width, factor=factor, min_pixels=least, max_pixels=most)
+        return wide, high
+
+    return seen
 
 
 def _banned(place: str) -> list[int]:

@@ -1,14 +1,17 @@
-"""What can be tested without a GPU: the message where vLLM is missing, and the tokens that are never sampled."""
+"""What can be tested without vLLM: the message where it is missing, the tokens never sampled, the sizes images are seen
+at. What it answers is compared in `tests/training/vllm/`."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation.backends import vllm
 from indirect_rlvr.evaluation.backends.answers import Limits
 from indirect_rlvr.training import models
+from indirect_rlvr.training.tiny import load_processor
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
@@ -21,9 +24,10 @@ def test_the_tokens_never_sampled_are_those_of_the_transformers_backend(tiny_fol
     assert vllm._banned(str(tiny_folder)) == models.suppressed_token_ids(models.load(tiny_folder))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed; it is the extra `vllm`")
-def test_vllm_answers_every_prompt_with_its_frames(tiny_folder: Path, images: Path, prompts: list) -> None:
-    found = dict(vllm.asker(tiny_folder, Limits(6), dtype="float32")(prompts, images))
-    assert sorted(found) == [0, 1, 2, 3]
-    assert [len(found[i].frames) for i in range(4)] == [0, 1, 2, 1]
+def test_images_are_seen_at_the_size_that_the_processor_gives_them(tiny_folder: Path, images: Path) -> None:
+    seen, processor = vllm._sizes(str(tiny_folder)), load_processor(tiny_folder)
+    for name in ("red", "wide", "large"):
+        image = Image.open(images / f"{name}.png")
+        _, high, wide = processor(text=["<|image_pad|>"], images=[image])["image_grid_thw"][0]
+        assert seen(image) == (wide * 14, high * 14)
+    assert seen(Image.new("RGB", (900, 900)))[0] < 520  # the tiny processor's cap
