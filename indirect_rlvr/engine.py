@@ -184,11 +184,14 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
 
 def costs(run: Run) -> list[str]:
     """The work a recipe asks for, in the units that drive its price."""
+    from indirect_rlvr.scaffolds import hired
+
     recipe, grpo = run.recipe, run.recipe.grpo
     per_row = recipe.evaluation.tasks + len(CONTROLS) * recipe.evaluation.control_tasks
     trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
     rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
     return [
+        *(hired.outlook(recipe.scaffold) if recipe.scaffold.count else ()),
         f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
         f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps",
@@ -229,13 +232,17 @@ def _set_up_process(threads: int) -> None:
 
 def _require_possible(run: Run) -> None:
     """Say now what would stop a later stage: a base model that is not there, a reward of unknown terms, options that
-    TRL lacks."""
+    TRL lacks, a teacher that cannot be asked."""
     from indirect_rlvr.rewards.composite import build
     from indirect_rlvr.training.base import require_there
 
     recipe = run.recipe
     require_there(recipe.model.path)
     build(recipe.reward, run.domain.rewards())
+    if recipe.scaffold.count and not (run.folder / "sft.jsonl").exists():
+        from indirect_rlvr.scaffolds.askers import require_usable as require_teacher
+
+        require_teacher(recipe.scaffold)
     if recipe.sft.trl or recipe.grpo.trl:  # TRL takes seconds to import
         from indirect_rlvr.training.options import require_usable
 

@@ -53,9 +53,9 @@ def ask(
 ) -> dict[str, Row]:
     """Ask what `path` does not answer yet, and write each answer as it comes; returns the rows by id.
 
-    A line is {"id", "text", "frames", "tokens", "finished", "asked"}, or {"id", "missing", "asked"} where media
-    are missing or broken; `asked` is the mark. Lines of another mark are dropped, and
-    those of prompts that are not asked now too, unless `keep_others`.
+    A line is {"id", "text", "frames", "tokens", "finished", "asked"}, with "prompt_tokens" where they are known, or
+    {"id", "missing", "asked"} where media are missing or broken; `asked` is the mark. Lines of another mark are
+    dropped, and those of prompts that are not asked now too, unless `keep_others`.
     Raises RunError where the policy does not answer every prompt once, or the disk fails.
     """
     rows = _kept(path, {each.id: each.mark for each in queries}, keep_others)
@@ -172,9 +172,10 @@ def _kept(path: Path, marks: Mapping[str, str], keep_others: bool) -> dict[str, 
 
 
 def _answer_row(asked: Query, answer: Answer) -> Row:
+    counted = {"prompt_tokens": answer.prompt_tokens} if answer.prompt_tokens else {}
     return {
         "id": asked.id, "text": answer.text, "frames": [list(frame) for frame in answer.frames],
-        "tokens": answer.tokens, "finished": answer.finished, "asked": asked.mark,
+        "tokens": answer.tokens, "finished": answer.finished, "asked": asked.mark, **counted,
     }  # fmt: skip
 
 

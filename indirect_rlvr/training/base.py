@@ -34,14 +34,15 @@ def prepare(domain: Domain, recipe: Recipe, out: Path) -> tuple[str, dict[str, A
     return str(facts["about"]), facts | {"path": "primed"}
 
 
-def require_there(path: str) -> None:
-    """Raises ConfigError where `model.path` can only be a folder and there is none: nothing is asked of a hub here."""
+def require_there(path: str, key: str = "model.path") -> None:
+    """Raises ConfigError where `path`, which stands at `key` of the recipe, can only be a folder and there is none:
+    nothing is asked of a hub here."""
     is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
     beside = "/" in path and Path(path).parent.is_dir()
     if not Path(path).is_dir() and (not is_id or beside):
         raise ConfigError(
-            f"`model.path` is `{path}`, and there is no such folder; give a folder, a hub id such as "
-            'Qwen/Qwen2.5-VL-7B-Instruct, or "primed"'
+            f"`{key}` is `{path}`, and there is no such folder; give a folder, a hub id such as "
+            "Qwen/Qwen2.5-VL-7B-Instruct" + (', or "primed"' if key == "model.path" else "")
         )
 
 

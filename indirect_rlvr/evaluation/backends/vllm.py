@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from indirect_rlvr.errors import RunError
-from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits, seed_of
 from indirect_rlvr.evaluation.backends.pictures import chat_messages, frames, shown
 from indirect_rlvr.types import Prompt
 
@@ -16,9 +16,9 @@ BAN = -100.0
 def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: int = 256, multiple: int = 28) -> Ask:
     """Load the model in a folder or of a hub id into vLLM; `batch` prompts are handed over at a time.
 
-    Greedy; vision placeholders and the other special tokens are never sampled. Images are shown in sides that are
-    multiples of `multiple` pixels (28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL), which its processor then leaves
-    alone, so that `frames` is what the model saw. Raises RunError where vLLM is not installed.
+    Greedy or sampled; vision placeholders and the other special tokens are never sampled. Images are shown in sides
+    that are multiples of `multiple` pixels (28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL), which its processor then
+    leaves alone, so that `frames` is what the model saw. Raises RunError where vLLM is not installed.
     """
     try:
         import vllm
@@ -30,24 +30,31 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
             "'indirect-rlvr[vllm]', or take --backend transformers or --backend openai-url"
         ) from error
     engine = vllm.LLM(model=str(place), dtype=dtype)
-    sampling = vllm.SamplingParams(
-        temperature=0.0,
-        repetition_penalty=1.0,
-        max_tokens=limits.max_new_tokens,
-        logit_bias=dict.fromkeys(_banned(str(place)), BAN),
-    )
+    choices = {
+        "temperature": limits.temperature,
+        "repetition_penalty": 1.0,
+        "max_tokens": limits.max_new_tokens,
+        "logit_bias": dict.fromkeys(_banned(str(place)), BAN),
+    }
 
-    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+    def sampling(prompt: Prompt, seed: int) -> Any:
+        own = {"seed": seed_of(seed, prompt)} if limits.temperature > 0 else {}
+        return vllm.SamplingParams(**choices, **own)
+
+    def ask(
+        prompts: Sequence[Prompt], views: Path, skip: Collection[int] = (), seed: int = 0
+    ) -> Iterator[tuple[int, Answer]]:
         left = [index for index in range(len(prompts)) if index not in skip]
         for start in range(0, len(left), batch):
             window = left[start : start + batch]
             pictures = [shown(prompts[index], views, limits.max_pixels, multiple) for index in window]
             chats = [chat_messages(prompts[index], images) for index, images in zip(window, pictures, strict=True)]
-            found = engine.chat(chats, sampling, use_tqdm=False)
+            found = engine.chat(chats, [sampling(prompts[index], seed) for index in window], use_tqdm=False)
             for index, images, output in zip(window, pictures, found, strict=True):
                 (first,) = output.outputs
                 finished = first.finish_reason == "stop"
-                yield index, Answer(first.text, len(first.token_ids) - finished, finished, frames(images))
+                length, asked = len(first.token_ids) - finished, len(output.prompt_token_ids or ())
+                yield index, Answer(first.text, length, finished, frames(images), asked)
 
     return ask
 
