@@ -5,7 +5,7 @@ there for the same settings is skipped; `engine.py` does the skipping, the marki
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def scaffold(run: Run) -> Counts:
         f"{traces.repaired_share(rows):.1%} had a false sentence cut out. {hired.credit(settings)}"
     )
     run.artefacts["scaffold"] = {"sha256": file_digest(run.folder / "sft.jsonl"), "right_share": share, **made}
-    return counts
+    return replace(counts, note=hired.bill(writer, len(rows), settings))
 
 
 def base(run: Run) -> Counts:

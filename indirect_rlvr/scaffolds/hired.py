@@ -42,6 +42,14 @@ def facts(writer: Writer, settings: Scaffold) -> dict[str, Any]:
     }
 
 
+def bill(writer: Writer, kept: int, settings: Scaffold) -> str:
+    """What a teacher took in the end, and how many traces are short of what was wanted; "" of the rules."""
+    if not isinstance(writer, Asked):
+        return ""
+    short = f"{kept:,} of {settings.count:,} wanted, because there are no more training tasks; "
+    return short * (kept < settings.count) + f"the teacher took {writer.usage().says(writer.teacher)}"
+
+
 def credit(settings: Scaffold) -> str:
     """Who wrote the traces, in a sentence for the report."""
     if settings.writer == "rules":

@@ -7,11 +7,12 @@ rare trigram are compared at all.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from math import ceil
 
 GRAM = 3
 """Words of an n-gram; a shorter trace is one n-gram."""
+FIRST = 64
+"""Traces from which is first learned which n-grams are rare."""
 ROUNDING = 1e-9
 """What a product of floats may be off by: nothing is left out for it."""
 
@@ -24,28 +25,42 @@ class Kept:
     """The traces kept so far. Those are alike whose similarity, in [0, 1], is `share` or more; a share of 1 or more
     switches it off.
 
-    `sample` are traces from which is learned which n-grams are common: it changes the time and never a result.
+    Which n-grams are rare is learned from what was kept, again whenever that has doubled: it changes the time alone.
     """
 
-    def __init__(self, share: float, sample: Sequence[str] = ()) -> None:
+    def __init__(self, share: float) -> None:
         self._share = share
-        self._common = Counter(gram for text in sample for gram in grams(text)) if share < 1 else Counter()
+        self._common: Counter[Gram] = Counter()
         self._sets: list[frozenset[Gram]] = []
         self._holders: defaultdict[Gram, list[int]] = defaultdict(list)
+        self._relearn = FIRST
 
     def add(self, text: str) -> bool:
         """Keep a trace, unless one like it is kept already; says whether it was kept."""
         if self._share >= 1:
             return True
         found = grams(text)
-        first = self._first(found)
-        near = {number for gram in first for number in self._holders.get(gram, ())}
+        near = {number for gram in self._first(found) for number in self._holders.get(gram, ())}
         if any(self._alike(found, self._sets[number]) for number in near):
             return False
-        for gram in first:
-            self._holders[gram].append(len(self._sets))
         self._sets.append(found)
+        if len(self._sets) == self._relearn:
+            self._learn()
+        else:
+            self._enter(len(self._sets) - 1)
         return True
+
+    def _learn(self) -> None:
+        """Count every n-gram and enter all sets anew by the order that follows."""
+        self._relearn *= 2
+        self._common = Counter(gram for found in self._sets for gram in found)
+        self._holders.clear()
+        for number in range(len(self._sets)):
+            self._enter(number)
+
+    def _enter(self, number: int) -> None:
+        for gram in self._first(self._sets[number]):
+            self._holders[gram].append(number)
 
     def _first(self, found: frozenset[Gram]) -> list[Gram]:
         """The n-grams of which a set that is alike must hold one: the rarest, as many as may differ, and one more."""

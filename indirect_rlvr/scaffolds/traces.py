@@ -60,16 +60,14 @@ class _Made:
     def __init__(self, domain: Domain, writer: Writer, similarity: float) -> None:
         self.rows: list[dict[str, Any]] = []
         self.dropped: Counter[str] = Counter()
-        self._domain, self._writer, self._similarity = domain, writer, similarity
-        self._kept: Kept | None = None
+        self._domain, self._writer = domain, writer
+        self._kept = Kept(similarity)
         self._first_dropped = ""
 
     def ask(self, portion: Sequence[ProxyTask]) -> None:
         """Have the tasks' traces written and judged; those dropped are asked for again."""
         for attempt in range(self._writer.attempts):
             found = self._writer.write(portion, attempt, len(self.rows))
-            if self._kept is None:
-                self._kept = Kept(self._similarity, [written.text or "" for written in found])
             again = [task for task, written in zip(portion, found, strict=True) if not self._keep(task, written)]
             if not again:
                 return
@@ -91,7 +89,7 @@ class _Made:
         if not reason:
             text, verdicts = faults.mended(self._domain, task, text)
             reason = "contradicted claim" if contradictions(verdicts) else ""
-        if not reason and self._kept is not None and not self._kept.add(text):
+        if not reason and not self._kept.add(text):
             reason = ALIKE
         if reason:
             self.dropped[reason] += 1

@@ -17,8 +17,8 @@ GERMAN = (
     "Bild B zeigt dieselbe Kurve, während A und C gerade sind."
 )
 SPANISH = (
-    "La carretera gira a la izquierda detrás de las dos casas, y el campo del otro lado tiene un seto. La vista B tiene "
-    "la misma curva, mientras que A y C son rectas y no tienen ninguna casa."
+    "La carretera gira a la izquierda detrás de las dos casas, y el campo del otro lado tiene un seto. La vista B "
+    "tiene la misma curva, mientras que A y C son rectas y no tienen ninguna casa."
 )
 
 

@@ -14,8 +14,8 @@ from indirect_rlvr.config import Curriculum, Grpo, Model, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite
-from indirect_rlvr.stopping import Terminated
 from indirect_rlvr.scaffolds import traces as scaffold
+from indirect_rlvr.stopping import Terminated
 from indirect_rlvr.training import checkpoints, grpo, sft
 from indirect_rlvr.training.checkpoints import Resume
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term

@@ -23,7 +23,7 @@ _CUES = (
     "The ground view is to be read for the road, what stands beside it, what grows there, and the light.",
 )
 _EVIDENCE = (
-    "Seen from above, the same place shows the same roads, roofs and trees around the camera; I compare their layout in",
+    "Seen from above, the same place shows the same roads, roofs and trees around the camera; I compare the layout of",
     "From above the same road must run the same way, with the same roofs and trees beside it; I look for that in",
     "What stands near the camera must stand near the middle of the matching view; I look for that layout in",
 )
