@@ -19,6 +19,8 @@ from indirect_rlvr.evaluation.suite import check_names
 from indirect_rlvr.rewards.composite import build
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import keyed_rng, plain
+from indirect_rlvr.scaffolds.asking import Briefs
+from indirect_rlvr.scaffolds.faults import CONTROL_TOKEN
 from indirect_rlvr.testing.battery import cases, whole_cases
 from indirect_rlvr.testing.composites import assert_group_invariants
 from indirect_rlvr.testing.growth import LONG, steep
@@ -248,6 +250,27 @@ def _scaffold(world: World) -> str:
     )
 
 
+def _brief(world: World) -> str:
+    """What a teacher is told is the same whichever candidate is the answer, in whatever order they stand."""
+    by_id = {record.id: record for record in world.records}
+    sentences = 0
+    for task in world.tasks:
+        for name in task.candidate_records:
+            once, again = world.domain.brief(by_id[name]), world.domain.brief(by_id[name])
+            _require(
+                once == again, f"record `{name}`: `brief` says something else the second time; use the record alone"
+            )
+            _require(not any(map(CONTROL_TOKEN.search, once)), f"record `{name}`: `brief` holds a control token")
+        told = Briefs(world.domain, by_id).told(task)
+        for moved in (proxy.permuted(task, world.recipe.seed), replace(task, answer=task.labels[0])):
+            _require(
+                Briefs(world.domain, by_id).told(moved) == told,
+                f"task `{task.id}`: what a teacher is told depends on where the answer stands; use the record alone",
+            )
+        sentences += len(told)
+    return f"{sentences / len(world.tasks):.3g} sentences told of a task"
+
+
 def _facts(world: World) -> str:
     """`check_facts` survives any text, in time that grows with its length only."""
     task = world.tasks[0]
@@ -315,6 +338,7 @@ CHECKS: tuple[tuple[str, Callable[[World], str]], ...] = (
     ("wording", _wording),
     ("prompt", _prompt),
     ("scaffold", _scaffold),
+    ("brief", _brief),
     ("facts", _facts),
     ("rewards", _rewards),
     ("benchmarks", _benchmarks),

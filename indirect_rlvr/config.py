@@ -61,7 +61,16 @@ class Teacher(Section):
     temperature: float = Field(0.7, ge=0)
     """0 is greedy."""
     attempts: int = Field(2, ge=1)
-    """How often a task is asked whose trace was dropped."""
+    """How often a task is asked whose trace was dropped, each time with another seed; once where the temperature is
+    0."""
+    max_pixels: int = Field(0, ge=0)
+    """A larger image is made smaller before the teacher sees it; 0 shows each as it is."""
+    timeout_s: float = Field(300.0, gt=0)
+    """Seconds for one whole answer of a server."""
+    retries: int = Field(5, ge=0)
+    """How often a server is asked again that failed in a way that may pass; then the run stops, to be gone on with."""
+    request: dict[str, Any] = {}
+    """Merged into the body of each request to a server; an empty text takes a key out, as `{ seed = "" }`."""
     shows_answer: bool = False
     """Tell the teacher the right answer; then SFT sees it too, and it is no longer an indirect reward alone."""
     price_in: float = Field(0.0, ge=0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from indirect_rlvr.hookspecs import hookimpl
-from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, View
+from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Record, View
 
 INSTRUCTION = (
     "First output the thinking process in <think> </think> tags and then output the final answer in "
@@ -34,6 +34,11 @@ def render(settings: BaseModel, task: ProxyTask) -> Prompt:
     for label, view in zip(task.labels, task.question.candidates, strict=True):
         parts += [f"{label}:", view]
     return Prompt(parts=(*parts, f"{task.question.text} {INSTRUCTION}"))
+
+
+@hookimpl(trylast=True)
+def brief(settings: BaseModel, record: Record) -> Sequence[str]:
+    return ()
 
 
 @hookimpl(trylast=True)

@@ -158,6 +158,17 @@ class Domain:
         with self._blame("scaffold", task.id):
             return self._hook.scaffold(settings=self.settings, task=task, rng=rng)  # type: ignore[no-any-return]
 
+    def brief(self, record: Record) -> tuple[str, ...]:
+        """The sentences on one record, of which a teacher is told those that all candidates share.
+
+        Raises DomainError where the hook gives anything but texts.
+        """
+        with self._blame("brief", record.id):
+            found = self._hook.brief(settings=self.settings, record=record)
+            if isinstance(found, str) or not all(isinstance(sentence, str) for sentence in found):
+                raise DomainError(f"`brief` gave {found!r:.200}; expected a list of sentences")
+        return tuple(found)
+
     def check_facts(self, task: ProxyTask, text: str) -> Sequence[Verdict]:
         """The claims found in `text`, with their verdicts."""
         with self._blame("check_facts", task.id):

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def _follow(run: Run) -> None:
 def _do(run: Run, stage: Stage, identity: dict[str, str]) -> Counts:
     run.identity.clear()
     run.identity.update(identity)
-    with disk_errors(run.folder), processes.losses():
+    with disk_errors(run.folder), processes.losses(), nullcontext() if stage.together else processes.alone():
         counts = stage.does(run)
     if stage.together:
         processes.wait()
@@ -214,11 +214,14 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
 
 def costs(run: Run) -> list[str]:
     """The work a recipe asks for, in the units that drive its price."""
+    from indirect_rlvr.scaffolds import hired
+
     recipe, grpo = run.recipe, run.recipe.grpo
     per_row = recipe.evaluation.tasks + len(CONTROLS) * recipe.evaluation.control_tasks
     trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
     rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
     return [
+        *(hired.outlook(recipe.scaffold) if recipe.scaffold.count else ()),
         f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
         f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps",
@@ -262,13 +265,17 @@ def _set_up_process(threads: int) -> None:
 
 def _require_possible(run: Run) -> None:
     """Say now what would stop a later stage: a base model that is not there, a reward of unknown terms, options that
-    TRL lacks."""
+    TRL lacks, a teacher that cannot be asked."""
     from indirect_rlvr.rewards.composite import build
-    from indirect_rlvr.training.base import require_there
+    from indirect_rlvr.training.base import require_trainable
 
     recipe = run.recipe
-    require_there(recipe.model.path)
+    require_trainable(recipe.model.path)
     build(recipe.reward, run.domain.rewards())
+    if recipe.scaffold.count and not (run.folder / "sft.jsonl").exists():
+        from indirect_rlvr.scaffolds.askers import require_usable as require_teacher
+
+        require_teacher(recipe.scaffold)
     if recipe.sft.trl or recipe.grpo.trl or processes.count() > 1:  # TRL takes seconds to import
         from indirect_rlvr.training.options import require_usable
 

@@ -137,6 +137,18 @@ def scaffold(settings: BaseModel, task: ProxyTask, rng: Random) -> str | None:
 
 
 @hookspec(firstresult=True)
+def brief(settings: BaseModel, record: Record) -> Sequence[str] | None:
+    """Stage scaffold, only where a teacher writes the traces: sentences for it beside the task, on how to reason and on
+    what metadata knows. Each candidate's `record` is asked about by itself, and a sentence is told only where every
+    candidate of the task has it, so that none can tell the answer.
+
+        @hookimpl
+        def brief(settings, record):
+            return "Say what the note implies, then check each code.", f"The ward is {record.facts['ward']}."
+    """
+
+
+@hookspec(firstresult=True)
 def check_facts(settings: BaseModel, task: ProxyTask, text: str) -> Sequence[Verdict] | None:
     """Stage scaffold and the report: each claim found in `text` with a verdict from the metadata; linear in `text`,
     never raising on it.

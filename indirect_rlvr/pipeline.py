@@ -5,7 +5,7 @@ there for the same settings is skipped; `engine.py` does the skipping, the marki
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,19 +104,23 @@ def tasks(run: Run) -> Counts:
 
 
 def scaffold(run: Run) -> Counts:
-    """Training tasks → sft.jsonl: traces in the one template, every stated fact checked."""
+    """Training tasks → sft.jsonl: traces in the one template, by rules or a teacher, every stated fact checked."""
     from indirect_rlvr.run import file_digest, write_jsonl
-    from indirect_rlvr.training import scaffold as writer
+    from indirect_rlvr.scaffolds import hired, traces
 
-    rows, counts = writer.build(run.domain, _tasks(run, "train"), count=run.recipe.scaffold.count, seed=run.recipe.seed)
+    settings, seed, tasks = run.recipe.scaffold, run.recipe.seed, _tasks(run, "train")
+    writer = hired.writer(run.domain, settings, tasks, run.folder, seed)
+    rows, counts = traces.build(
+        run.domain, tasks, count=settings.count, seed=seed, writer=writer, similarity=settings.similarity
+    )
     write_jsonl(run.folder / "sft.jsonl", rows)
-    share = writer.right_share(rows)
+    share, made = traces.right_share(rows), hired.facts(writer, settings)
     run.notes["scaffold"] = (
         f"{len(rows):,} traces; {share:.1%} end in the true answer, and chance is {1 / run.recipe.tasks.k:.1%}; "
-        f"{writer.repaired_share(rows):.1%} had a false sentence cut out."
+        f"{traces.repaired_share(rows):.1%} had a false sentence cut out. {hired.credit(settings)}"
     )
-    run.artefacts["scaffold"] = {"sha256": file_digest(run.folder / "sft.jsonl"), "right_share": share}
-    return counts
+    run.artefacts["scaffold"] = {"sha256": file_digest(run.folder / "sft.jsonl"), "right_share": share, **made}
+    return replace(counts, note=hired.bill(writer, len(rows), settings))
 
 
 def base(run: Run) -> Counts:

@@ -24,16 +24,28 @@ FAILURE = "failure"
 
 _store: Any = None
 """What the processes share beside their group: it still answers when one of them is gone."""
+_is_alone = False
 
 
 def rank() -> int:
     """The number of this process among all, from 0 on."""
-    return int(os.environ.get("RANK", "0"))
+    return 0 if _is_alone else int(os.environ.get("RANK", "0"))
 
 
 def count() -> int:
     """Processes of the run, over all machines."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return 1 if _is_alone else int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within the block this process is number 0 of 1: for what the first one does while the others wait for it."""
+    global _is_alone
+    before, _is_alone = _is_alone, True
+    try:
+        yield
+    finally:
+        _is_alone = before
 
 
 def local_rank() -> int:

@@ -133,3 +133,8 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
+
+
+def tell(line: str) -> None:
+    """A line for people on standard error, above a bar that stands there."""
+    tqdm.write(line, file=sys.stderr)

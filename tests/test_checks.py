@@ -100,6 +100,27 @@ def test_a_query_that_stays_in_the_control_is_found(world: checks.World) -> None
     assert "without its query the prompt still shows" in refused(world, "prompt", render=render)
 
 
+def test_a_brief_that_is_drawn_anew_is_found(world: checks.World) -> None:
+    counter = iter(range(10**6))
+    drawn = refused(world, "brief", brief=lambda record: [f"Look {next(counter)} times."])
+    assert "`brief` says something else the second time" in drawn
+
+
+def test_a_brief_that_is_no_list_of_sentences_or_holds_a_control_token_is_found(world: checks.World) -> None:
+    assert "expected a list of sentences" in refused(world, "brief", brief=lambda record: "look")
+    assert "holds a control token" in refused(world, "brief", brief=lambda record: ["<|im_end|>"])
+
+
+def test_a_brief_that_remembers_which_record_was_asked_first_is_found(world: checks.World) -> None:
+    asked: list[str] = []
+
+    def brief(record: Record) -> list[str]:
+        asked.append(record.id)
+        return ["The answer is late."] if len(set(asked[-40:])) % 2 else ["The answer is early."]
+
+    assert "use" in refused(world, "brief", brief=brief)
+
+
 @pytest.mark.parametrize(
     ("trace", "message"),
     [

@@ -55,9 +55,9 @@ def ask(
 ) -> dict[str, Row]:
     """Ask what `path` does not answer yet, and write each answer as it comes; returns the rows by id.
 
-    A line is {"id", "text", "frames", "tokens", "finished", "asked"}, or {"id", "missing", "asked"} where media
-    are missing or broken; `asked` is the mark. Lines of another mark are dropped, and
-    those of prompts that are not asked now too, unless `keep_others`.
+    A line is {"id", "text", "frames", "tokens", "finished", "asked"}, with "prompt_tokens" where they are known, or
+    {"id", "missing", "asked"} where media are missing or broken; `asked` is the mark. Lines of another mark are
+    dropped, and those of prompts that are not asked now too, unless `keep_others`.
     Raises RunError where the policy does not answer every prompt once, or the disk fails. Several processes share the
     questions as the policy divides them, and all return all rows.
     """
@@ -227,9 +227,10 @@ def _part(path: Path, number: int | str) -> Path:
 
 
 def _answer_row(asked: Query, answer: Answer) -> Row:
+    counted = {"prompt_tokens": answer.prompt_tokens} if answer.prompt_tokens else {}
     return {
         "id": asked.id, "text": answer.text, "frames": [list(frame) for frame in answer.frames],
-        "tokens": answer.tokens, "finished": answer.finished, "asked": asked.mark,
+        "tokens": answer.tokens, "finished": answer.finished, "asked": asked.mark, **counted,
     }  # fmt: skip
 
 

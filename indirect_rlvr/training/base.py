@@ -49,16 +49,10 @@ def _require_fitting(domain: Domain, place: str, tasks: Sequence[ProxyTask]) -> 
         )
 
 
-def require_there(path: str) -> None:
+def require_trainable(path: str) -> None:
     """Raises ConfigError where `model.path` can only be a folder and there is none, or one without a model that can be
     trained (`loadable`): nothing is asked of a hub here."""
-    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
-    beside = "/" in path and Path(path).parent.is_dir()
-    if not Path(path).is_dir() and (not is_id or beside):
-        raise ConfigError(
-            f"`model.path` is `{path}`, and there is no such folder; give a folder, a hub id such as "
-            'Qwen/Qwen2.5-VL-7B-Instruct, or "primed"'
-        )
+    require_there(path)
     if not Path(path).is_dir():
         return
     if (Path(path) / REFERENCE).exists():
@@ -66,6 +60,18 @@ def require_there(path: str) -> None:
             f"`model.path` is `{path}`, which names `{resolve(Path(path))}` and holds no model: give that"
         )
     loadable.require_folder(Path(path))
+
+
+def require_there(path: str, key: str = "model.path") -> None:
+    """Raises ConfigError where `path`, which stands at `key` of the recipe, can only be a folder and there is none:
+    nothing is asked of a hub here."""
+    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
+    beside = "/" in path and Path(path).parent.is_dir()
+    if not Path(path).is_dir() and (not is_id or beside):
+        raise ConfigError(
+            f"`{key}` is `{path}`, and there is no such folder; give a folder, a hub id such as "
+            "Qwen/Qwen2.5-VL-7B-Instruct" + (', or "primed"' if key == "model.path" else "")
+        )
 
 
 def resolve(folder: Path) -> Path | str:

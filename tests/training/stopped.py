@@ -8,7 +8,8 @@ from typing import Any
 from indirect_rlvr.config import Grpo, Model, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.rewards.composite import Composite
-from indirect_rlvr.training import checkpoints, grpo, scaffold, sft
+from indirect_rlvr.scaffolds import traces as scaffold
+from indirect_rlvr.training import checkpoints, grpo, sft
 from indirect_rlvr.training.checkpoints import Resume
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
 

@@ -16,7 +16,7 @@ from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.training import base, models
-from indirect_rlvr.training.base import require_there
+from indirect_rlvr.training.base import require_trainable
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
@@ -138,7 +138,7 @@ def test_the_base_of_another_run_leads_to_its_checkpoint(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["text_folder", "vision_folder", "qwen3_folder"])
 def test_whole_models_are_let_through(kind: str, request: pytest.FixtureRequest) -> None:
-    require_there(str(request.getfixturevalue(kind)))
+    require_trainable(str(request.getfixturevalue(kind)))
 
 
 def test_a_model_in_several_files_is_let_through(text_policy: models.Policy, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_model_in_several_files_is_let_through(text_policy: models.Policy, tmp
     (tmp_path / "model.safetensors").unlink()
     text_policy.model.save_pretrained(tmp_path, max_shard_size="50KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    require_there(str(tmp_path))
+    require_trainable(str(tmp_path))
 
 
 def test_a_text_only_model_is_refused_where_prompts_show_images(

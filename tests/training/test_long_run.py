@@ -15,7 +15,8 @@ from indirect_rlvr.config import Grpo, Model, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.rewards.composite import Composite
-from indirect_rlvr.training import checkpoints, grpo, scaffold, sft
+from indirect_rlvr.scaffolds import traces as scaffold
+from indirect_rlvr.training import checkpoints, grpo, sft
 from indirect_rlvr.training.recording import PassSampler
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
 

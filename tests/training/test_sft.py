@@ -12,7 +12,8 @@ import torch
 from indirect_rlvr.config import Model, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
-from indirect_rlvr.training import models, scaffold, sft
+from indirect_rlvr.scaffolds import traces as scaffold
+from indirect_rlvr.training import models, sft
 from indirect_rlvr.types import ProxyTask
 
 MakeTasks = Callable[..., list[ProxyTask]]

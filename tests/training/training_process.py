@@ -22,7 +22,8 @@ from indirect_rlvr.config import Grpo, Health, Model, Parallel, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.rewards.composite import Composite
-from indirect_rlvr.training import grpo, scaffold, sft
+from indirect_rlvr.scaffolds import traces as scaffold
+from indirect_rlvr.training import grpo, sft
 from indirect_rlvr.training.checkpoints import Resume
 from indirect_rlvr.training.recording import RecordingTrainer
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term

@@ -10,7 +10,7 @@ from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.rewards.facts import fact_precision
 from indirect_rlvr.types import Benchmark, Neighbourhood, Primer, Prompt, ProxyTask, Question, Record, Term, Verdict
-from indirect_rlvr_geo import facts, prepared, tasks
+from indirect_rlvr_geo import facts, photo_traces, prepared, tasks
 from indirect_rlvr_geo import probes as oracle_probes
 from indirect_rlvr_geo import records as places
 from indirect_rlvr_geo.benchmarks import terrain as targets
@@ -65,8 +65,14 @@ def render(settings: Settings, task: ProxyTask) -> Prompt:
 
 @hookimpl
 def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str | None:
-    """Cues, evidence, knowledge, and a random letter; of photos nobody knows the evidence."""
-    return None if settings.prepared else tasks.scaffold(task, rng)
+    """Cues, evidence, knowledge, and a random letter."""
+    return photo_traces.scaffold(task, rng) if settings.prepared else tasks.scaffold(task, rng)
+
+
+@hookimpl
+def brief(settings: Settings, record: Record) -> Sequence[str]:
+    """The template, and what is true of a photo's whole neighbourhood."""
+    return photo_traces.brief(record) if settings.prepared else photo_traces.STEPS
 
 
 @hookimpl

@@ -176,7 +176,7 @@ def _direction(claim: Claim, facts: Facts) -> Finding:
 
 def _sun(claim: Claim, facts: Facts) -> Finding:
     stated, (latitude, longitude) = cast(Course, claim.value), _where(facts)
-    moment = _moment(facts.get("captured_utc"), stated.utc)
+    moment = moment_of(facts.get("captured_utc"), stated.utc)
     if moment is None:
         return "unverifiable", "the metadata has no time with an offset from UTC"
     if abs(latitude) > 89.0:
@@ -192,7 +192,7 @@ def _sun(claim: Claim, facts: Facts) -> Finding:
     )
 
 
-def _moment(captured: object, clock: str) -> datetime | None:
+def moment_of(captured: object, clock: str) -> datetime | None:
     """The capture's time, or its day with the clock that the claim states; None where the offset is not known."""
     try:
         moment = datetime.fromisoformat(str(captured or ""))

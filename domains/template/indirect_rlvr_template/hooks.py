@@ -95,6 +95,13 @@ def scaffold(settings: Settings, task: ProxyTask, rng: Random) -> str:
     return trace(cast(Readings, task.question.facts["note"]), _monitors(task), answer=rng.choice(task.labels))
 
 
+# Yours: what a teacher is told, if one writes the traces: how to reason, and facts that all candidates of a task share.
+@hookimpl
+def brief(settings: Settings, record: Record) -> list[str]:
+    levels = [f"In every print-out the {sign} is {LEVEL_OF[int(record.facts[sign])]}." for sign in SIGNS]
+    return ["Take one print-out after another and name each sign's level beside its number.", *levels]
+
+
 # Yours: find each claim in a model's text and look it up; split the text, never trust it.
 @hookimpl
 def check_facts(settings: Settings, task: ProxyTask, text: str) -> list[Verdict]:

@@ -1,10 +1,11 @@
-"""Answers from a checkpoint in this process, with transformers: batched, greedy, one model in memory."""
+"""Answers from a checkpoint in this process, with transformers: batched, one model in memory."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from indirect_rlvr import processes
-from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits, seed_of
 from indirect_rlvr.types import Prompt
 
 WINDOW = 4
@@ -25,16 +26,20 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: i
 
     policy = models.load(resolve(Path(place)) if Path(place).is_dir() else place, dtype)
 
-    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+    def ask(
+        prompts: Sequence[Prompt], views: Path, skip: Collection[int] = (), seed: int = 0
+    ) -> Iterator[tuple[int, Answer]]:
+        sampling: dict[str, Any] = {"max_new_tokens": limits.max_new_tokens, "temperature": limits.temperature}
         for start in range(0, len(prompts), WINDOW * batch):
             window = prompts[start : start + WINDOW * batch]
+            own = seed_of(seed, window[0])
             known = {index - start for index in skip if start <= index < start + len(window)}
             turn = (processes.rank() - start // batch) % processes.count()
             if len(known) == len(window) or turn * batch >= len(window):
                 continue
             turns = [(messages(prompt), shown(prompt, views, limits.max_pixels)) for prompt in window]
-            share, longest = (turn, processes.count()), limits.max_new_tokens
-            answers = rollouts.stream(policy, turns, max_new_tokens=longest, batch=batch, skip=known, share=share)
+            share = (turn, processes.count())
+            answers = rollouts.stream(policy, turns, **sampling, batch=batch, skip=known, share=share, seed=own)
             for index, found, frames in answers:
                 yield start + index, Answer(found.text, len(found.token_ids), found.finished, frames)
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from indirect_rlvr.errors import ConfigError, RunError
-from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits, seed_of
 from indirect_rlvr.evaluation.backends.pictures import chat_messages, frames, shown
 from indirect_rlvr.types import Prompt
 
@@ -58,7 +58,7 @@ class _RefusedError(Exception):
 
 
 def asker(server: Server, limits: Limits) -> Ask:
-    """The answers of `server`, greedy; nothing is sent before the first question.
+    """The answers of `server`, greedy or sampled; nothing is sent before the first question.
 
     Raises ConfigError where the URL is not http(s) or holds a password, or the key cannot stand in a header. Asking
     raises RunError where a request fails for good, after the answers to all requests under way have been given; it
@@ -69,10 +69,12 @@ def asker(server: Server, limits: Limits) -> Ask:
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(f"the key in ${server.key_variable} holds characters that no header can; set it again")
 
-    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+    def ask(
+        prompts: Sequence[Prompt], views: Path, skip: Collection[int] = (), seed: int = 0
+    ) -> Iterator[tuple[int, Answer]]:
         left = [index for index in range(len(prompts)) if index not in skip]
         with asyncio.Runner() as runner:
-            answers = _answers(_Asking(server, url, key, limits, prompts, views), left)
+            answers = _answers(_Asking(server, url, key, limits, prompts, views, seed), left)
             while (found := runner.run(_next(answers))) is not None:
                 yield found
 
@@ -87,6 +89,7 @@ class _Asking:
     limits: Limits
     prompts: Sequence[Prompt]
     folder: Path
+    seed: int
 
 
 async def _next(answers: AsyncIterator[tuple[int, Answer]]) -> tuple[int, Answer] | None:
@@ -121,13 +124,13 @@ async def _answer(client: httpx.AsyncClient, asking: _Asking, index: int) -> Ans
     """One answer, asked for again after failures that may pass."""
     server, prompt = asking.server, asking.prompts[index]
     images = shown(prompt, asking.folder, asking.limits.max_pixels, server.multiple)
-    body = _body(asking, chat_messages(prompt, images))
+    body = _body(asking, prompt, chat_messages(prompt, images))
     for attempt in range(server.retries + 1):
         try:
             async with asyncio.timeout(server.timeout_s):
                 reply = await _post(client, asking, body)
-            text, tokens, finished = _read(reply, asking.key)
-            return Answer(text, tokens, finished, frames(images))
+            answer = _read(reply, asking.key)
+            return replace(answer, frames=frames(images))
         except _RefusedError as error:
             said, wanted = str(error), error.pause_s
         except TimeoutError:
@@ -163,26 +166,32 @@ async def _post(client: httpx.AsyncClient, asking: _Asking, body: bytes) -> byte
     )
 
 
-def _read(reply: bytes, key: str) -> tuple[str, int, bool]:
-    """The text, its tokens and whether it is finished; `content` that is null, as in a refusal, is the empty text."""
+def _read(reply: bytes, key: str) -> Answer:
+    """The text without the key, should the server send it back, its tokens and whether it is finished; `content` that
+    is null, as in a refusal, is the empty text."""
     try:
         found = json.loads(reply)
         choice = found["choices"][0]
         text, finished = choice["message"]["content"], choice.get("finish_reason") != "length"
-        tokens = (found.get("usage") or {}).get("completion_tokens")
+        usage = found.get("usage") or {}
+        counted = [usage.get(f"{side}_tokens") for side in ("completion", "prompt")]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _RefusedError(f"a reply that is no chat completion: {_quoted(reply, key)}") from error
     if not isinstance(text, str | None):
         raise _RefusedError(f"a reply whose content is no text: {_quoted(reply, key)}")
-    return text or "", tokens if isinstance(tokens, int) else 0, finished
+    tokens, prompt_tokens = (count if isinstance(count, int) and count > 0 else 0 for count in counted)
+    said = (text or "").replace(key, "[key]") if key else text or ""
+    return Answer(said, tokens, finished, prompt_tokens=prompt_tokens)
 
 
-def _body(asking: _Asking, messages: list[dict[str, Any]]) -> bytes:
+def _body(asking: _Asking, prompt: Prompt, messages: list[dict[str, Any]]) -> bytes:
+    sampled = asking.limits.temperature > 0
     whole = {
         "model": asking.server.model,
         "messages": messages,
         "max_tokens": asking.limits.max_new_tokens,
-        "temperature": 0.0,
+        "temperature": asking.limits.temperature,
+        "seed": seed_of(asking.seed, prompt) if sampled else None,
         **asking.server.body,
     }
     return json.dumps({name: value for name, value in whole.items() if value is not None}).encode()

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from indirect_rlvr.errors import RunError
-from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, Limits, seed_of
 from indirect_rlvr.evaluation.backends.pictures import chat_messages, shown
 from indirect_rlvr.types import Prompt
 
@@ -19,9 +19,9 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
     """Load the model in a folder, a model folder of a run included, or of a hub id into vLLM; `batch` prompts are
     handed over at a time.
 
-    Greedy; vision placeholders and the other special tokens are never sampled. Images are shown as to the backend
-    `transformers`, and so are the answers in float32. `frames` is the size after the processor's own resize. Raises
-    RunError where vLLM is not installed.
+    Greedy or sampled; vision placeholders and the other special tokens are never sampled. Images are shown as to the
+    backend `transformers`, and so are the greedy answers in float32. `frames` is the size after the processor's own
+    resize. Raises RunError where vLLM is not installed.
     """
     try:
         import vllm
@@ -36,24 +36,31 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
 
     model = str(resolve(Path(place)) if Path(place).is_dir() else place)
     engine, seen = vllm.LLM(model=model, dtype=dtype), _sizes(model)
-    sampling = vllm.SamplingParams(
-        temperature=0.0,
-        repetition_penalty=1.0,
-        max_tokens=limits.max_new_tokens,
-        logit_bias=dict.fromkeys(_banned(model), BAN),
-    )
+    choices = {
+        "temperature": limits.temperature,
+        "repetition_penalty": 1.0,
+        "max_tokens": limits.max_new_tokens,
+        "logit_bias": dict.fromkeys(_banned(model), BAN),
+    }
 
-    def ask(prompts: Sequence[Prompt], views: Path, skip: Collection[int] = ()) -> Iterator[tuple[int, Answer]]:
+    def sampling(prompt: Prompt, seed: int) -> Any:
+        own = {"seed": seed_of(seed, prompt)} if limits.temperature > 0 else {}
+        return vllm.SamplingParams(**choices, **own)
+
+    def ask(
+        prompts: Sequence[Prompt], views: Path, skip: Collection[int] = (), seed: int = 0
+    ) -> Iterator[tuple[int, Answer]]:
         left = [index for index in range(len(prompts)) if index not in skip]
         for start in range(0, len(left), batch):
             window = left[start : start + batch]
             pictures = [shown(prompts[index], views, limits.max_pixels) for index in window]
             chats = [chat_messages(prompts[index], images) for index, images in zip(window, pictures, strict=True)]
-            found = engine.chat(chats, sampling, use_tqdm=False)
+            found = engine.chat(chats, [sampling(prompts[index], seed) for index in window], use_tqdm=False)
             for index, images, output in zip(window, pictures, found, strict=True):
                 (first,) = output.outputs
                 finished = first.finish_reason == "stop"
-                yield index, Answer(first.text, len(first.token_ids) - finished, finished, tuple(map(seen, images)))
+                length, asked = len(first.token_ids) - finished, len(output.prompt_token_ids or ())
+                yield index, Answer(first.text, length, finished, tuple(map(seen, images)), asked)
 
     return ask
 

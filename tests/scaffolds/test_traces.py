@@ -8,7 +8,7 @@ import pytest
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.hookspecs import hookimpl
-from indirect_rlvr.training import scaffold
+from indirect_rlvr.scaffolds import traces as scaffold
 from indirect_rlvr.types import ProxyTask, Verdict
 
 MakeTasks = Callable[..., list[ProxyTask]]
@@ -101,7 +101,7 @@ def test_a_trace_out_of_format_is_dropped(toy_plugin: type, make_tasks: MakeTask
 
 
 def test_a_hook_whose_every_trace_is_wrong_is_an_error(toy_plugin: type, make_tasks: MakeTasks) -> None:
-    with pytest.raises(DataError, match=r"every scaffold of domain `toy` was dropped: \{'bad format': 4\}"):
+    with pytest.raises(DataError, match=r"every scaffold of 4 tasks was dropped: \{'bad format': 4\}"):
         scaffold.build(_domain(toy_plugin, lambda task, rng: "A"), make_tasks(4), count=4, seed=0)
 
 
