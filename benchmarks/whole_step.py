@@ -194,7 +194,7 @@ def measure(
 
 
 def measure_sft(config: Qwen2_5_VLConfig, work: Work, *, steps: int, dtype: torch.dtype, device: str) -> dict[str, Any]:
-    """Median seconds of a step of SFT on twice `micro_batch` prompts with `completion` tokens each, after one that warms up.
+    """Median seconds of a step of SFT on twice `micro_batch` prompts with `completion` tokens each, after a first one.
 
     On a GPU also the peak of its memory, in bytes.
     """
@@ -219,10 +219,10 @@ def sft_trainer(policy: models.Policy, work: Work, folder: Path, checkpointing: 
     said = [{"role": "assistant", "content": [{"type": "text", "text": "word" * work.completion}]}]
     rows = rows.add_column("completion", [said] * len(rows), feature=rows.features["prompt"])
     args = SFTConfig(
-        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=work.micro_batch, gradient_accumulation_steps=2,
-        max_length=None, completion_only_loss=True, use_cpu=not on_gpu, bf16=policy.model.dtype == torch.bfloat16,
-        gradient_checkpointing=checkpointing, report_to="none", save_strategy="no", remove_unused_columns=False,
-        disable_tqdm=True, learning_rate=1e-6, logging_steps=steps,
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=work.micro_batch,
+        gradient_accumulation_steps=2, max_length=None, completion_only_loss=True, use_cpu=not on_gpu,
+        bf16=policy.model.dtype == torch.bfloat16, gradient_checkpointing=checkpointing, report_to="none",
+        save_strategy="no", remove_unused_columns=False, disable_tqdm=True, learning_rate=1e-6, logging_steps=steps,
         optim="adamw_torch_fused" if on_gpu else "adamw_torch",
     )  # fmt: skip
     trainer = SFTTrainer(model=policy.model, args=args, train_dataset=rows, processing_class=policy.processor)

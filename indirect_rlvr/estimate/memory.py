@@ -104,8 +104,8 @@ def kept(held: Parameters, how: Spread) -> dict[str, float]:
 
 
 def gathered(shape: Shape, held: Parameters, how: Spread, *, reference: bool) -> float:
-    """Weights that are whole, or cast, on a GPU for a moment: two layers and the embeddings of fsdp2, or, larger, its reference
-    model, which TRL shards as one unit; what ZeRO-3 allows."""
+    """Weights that are whole, or cast, on a GPU for a moment: two layers and the embeddings of fsdp2, or, larger, its
+    reference model, which TRL shards as one unit; what ZeRO-3 allows."""
     if how.strategy == "ddp":  # autocast keeps the weights that it has cast until the pass ends
         return 0.0 if how.stored == how.width else float(how.width * held.total)
     if how.strategy == "zero3":

@@ -16,8 +16,8 @@ from indirect_rlvr.pipeline import Run
 from indirect_rlvr.progress import size
 
 REMEDIES = (
-    "in this order: gradient_checkpointing, a smaller per_device_train_batch_size, vllm_enable_sleep_mode with a smaller "
-    "vllm_gpu_memory_utilization, parallel.strategy = fsdp2 over more GPUs, model.lora.rank, parallel.offload"
+    "in this order: gradient_checkpointing, a smaller per_device_train_batch_size, vllm_enable_sleep_mode with a "
+    "smaller vllm_gpu_memory_utilization, parallel.strategy = fsdp2 over more GPUs, model.lora.rank, parallel.offload"
 )
 
 

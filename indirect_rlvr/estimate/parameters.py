@@ -37,9 +37,8 @@ def count(config: PretrainedConfig, settings: Model) -> Parameters:
     inside: Any = model
     tower: nn.Module | None = inside.get_encoder(modality="image") if is_vision else None
     vision = sum(value.numel() for value in tower.parameters()) if tower is not None else 0
-    embeddings = model.get_input_embeddings().weight.numel()
-    head = model.get_output_embeddings().weight
-    own_head = 0 if head is model.get_input_embeddings().weight else head.numel()
+    words, head = inside.get_input_embeddings().weight, inside.get_output_embeddings().weight
+    embeddings, own_head = words.numel(), 0 if head is words else head.numel()
     language = whole - vision - embeddings - own_head
     adapters = adapted(model, settings.lora.rank, None if not settings.freeze_vision else tower)
     trained = adapters or whole - (vision if settings.freeze_vision else 0)

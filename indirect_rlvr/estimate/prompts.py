@@ -24,7 +24,7 @@ from indirect_rlvr.types import Prompt, ProxyTask, View
 TASKS, RECORDS = 20, (200, 2000)
 """Tasks of each split that are looked at; records read for them, more where those give no task."""
 CHARACTERS = 3.5
-"""Characters of English text to a token where there is no tokenizer; Qwen's has 4 to 4.5, so this is on the safe side."""
+"""Characters of English text to a token where there is no tokenizer; Qwen's has 4 to 4.5, which gives fewer."""
 FRAME = 30
 """Tokens of a chat template around a prompt of one turn: role marks and Qwen2.5-VL's default system message."""
 AROUND = 2

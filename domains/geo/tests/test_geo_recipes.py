@@ -5,10 +5,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-import indirect_rlvr_geo
 import pytest
 from trl import GRPOConfig, SFTConfig
 
+import indirect_rlvr_geo
 from indirect_rlvr import doctor, engine
 from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.estimate import estimate, memory, prompts
