@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from transformers import BertConfig, Idefics3Config
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from indirect_rlvr import engine
 from indirect_rlvr.config import Lora, Model
@@ -14,7 +15,7 @@ from indirect_rlvr.estimate.published import PUBLISHED, configuration
 from indirect_rlvr.estimate.shape import shape
 from indirect_rlvr.types import Prompt, View
 
-SEVEN = "Qwen/Qwen2.5-VL-7B-Instruct"
+SEVEN, CAP = "Qwen/Qwen2.5-VL-7B-Instruct", 262_144
 
 
 def test_a_model_that_is_nowhere_is_refused_with_what_is_known() -> None:
@@ -101,3 +102,12 @@ def test_tasks_of_a_domain_are_measured_with_the_model_s_own_tokenizer(tmp_path:
     seen = prompts.measured(run, prompts.base(run))
     assert seen.images == 0 and 50 < seen.tokens <= seen.most_tokens < 200
     assert "the model's tokenizer" in seen.basis and not seen.missing and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 170), (31, 900), (28, 29), (1000, 1000)])
+def test_patches_are_those_that_the_processor_cuts(size: tuple[int, int]) -> None:
+    processor = Qwen2VLImageProcessorPil(patch_size=14, merge_size=2, min_pixels=784, max_pixels=CAP)
+    vision = shape(configuration(SEVEN)).vision
+    assert vision is not None
+    cut = processor(Image.new("RGB", size))["pixel_values"]
+    assert prompts.patches_of(*size, vision, (784, CAP)) == len(cut)
