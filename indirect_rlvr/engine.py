@@ -196,9 +196,7 @@ def costs(run: Run) -> list[str]:
     trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
     rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
     return [
-        f"SFT: {recipe.sft.steps * recipe.sft.batch * (recipe.parallel.processes or 1):,} traces"
-        if recipe.scaffold.count
-        else "SFT: left out",
+        f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
         f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps"
         if trainings

@@ -86,8 +86,8 @@ def completions(run: Run) -> int:
 
 
 def sft_pass(recipe: Recipe, seen: Prompts, count: int) -> Pass:
-    """The largest micro-batch of SFT; its batch is that of each process."""
-    rows = memory.micro_rows("sft", recipe.sft.trl, recipe.sft.batch * count, count, SFT_ROWS)
+    """The largest micro-batch of SFT."""
+    rows = memory.micro_rows("sft", recipe.sft.trl, recipe.sft.batch, count, SFT_ROWS)
     return Pass(rows, seen.most_tokens, rows, hours.trace_tokens(recipe), seen.most_patches, shared=False)
 
 

@@ -54,7 +54,7 @@ def sft(of: Setting) -> Band:
     flops = [
         work.update_flops(
             of.shape,
-            of.load(recipe.sft.batch * of.processes * recipe.sft.steps, 1, share * trace_tokens(recipe)),
+            of.load(recipe.sft.batch * recipe.sft.steps, 1, share * trace_tokens(recipe)),
             shared=False,
             train_vision=not recipe.model.freeze_vision,
             checkpointing=bool(options.get("gradient_checkpointing")),

@@ -76,19 +76,20 @@ class Spread:
 
 
 def spread(recipe: Recipe, processes: int) -> Spread:
-    """How a recipe keeps its model on so many processes; adapters are in float32, as PEFT makes them."""
+    """How a recipe keeps its model on so many processes: alone there is nothing to shard, FSDP2 keeps weights in
+    float32, and adapters are in float32 as PEFT makes them."""
     dtype, parallel = recipe.model.dtype, recipe.parallel
-    stored = 2 if dtype == "bfloat16" else 4
+    strategy = parallel.strategy if processes > 1 else "ddp"
+    stored = 2 if dtype == "bfloat16" and strategy != "fsdp2" else 4
     trained = 4 if recipe.model.lora.rank else stored
-    return Spread(4 if dtype == "float32" else 2, stored, trained, processes, parallel.strategy, parallel.offload)
+    return Spread(4 if dtype == "float32" else 2, stored, trained, processes, strategy, parallel.offload)
 
 
 def kept(held: Parameters, how: Spread) -> dict[str, float]:
     """Weights, gradients and AdamW's two moments of one GPU, as each strategy keeps them.
 
     ddp: all in the precision of the weights, gradients twice where there are several processes (buckets). fsdp2:
-    accelerate turns trained weights to float32 and shards them. zero3: in bfloat16 with a float32 copy beside the
-    moments.
+    shards, all in float32. zero3: shards in bfloat16, with a float32 copy beside the moments.
     """
     frozen, trained, n = held.total + held.adapters - held.trained, held.trained, how.shards
     if how.offload and how.strategy != "ddp":
@@ -174,17 +175,17 @@ def host(recipe: Recipe, held: Parameters, processes: int) -> float:
     return float(how.stored * held.total * processes * (2 if _reference(recipe) else 1) + state)
 
 
-def saved(recipe: Recipe, held: Parameters) -> float:
+def saved(recipe: Recipe, held: Parameters, processes: int) -> float:
     """Bytes of a finished model on disk: the whole one, or its adapters."""
-    how = spread(recipe, 1)
+    how = spread(recipe, processes)
     return float(4 * held.adapters or how.stored * held.total)
 
 
-def checkpoint(recipe: Recipe, held: Parameters) -> float:
+def checkpoint(recipe: Recipe, held: Parameters, processes: int) -> float:
     """Bytes of one checkpoint on disk: weights, and AdamW's moments in the precision they are kept in."""
-    how = spread(recipe, 1)
+    how = spread(recipe, processes)
     moments = {"ddp": 2 * how.trained, "fsdp2": 8, "zero3": 12}[how.strategy]
-    return saved(recipe, held) + moments * held.trained
+    return saved(recipe, held, processes) + moments * held.trained
 
 
 def _reference(recipe: Recipe) -> bool:

@@ -33,7 +33,7 @@ def needs(run: Run) -> list[Finding]:
         told = estimate(run, model)
     except RlvrError as error:
         return [*found, Finding("recipe's batches", "stops", str(error), "mend the recipe")]
-    return [*found, data(told), *fitting(recipe, told), *host(recipe, told), disk(run, told)]
+    return [*found, data(told), *precision(recipe, told), *fitting(recipe, told), *host(recipe, told), disk(run, told)]
 
 
 def packages(recipe: Recipe) -> list[Finding]:
@@ -79,6 +79,15 @@ def data(told: Estimate) -> Finding:
     return Finding("recipe's data", "well", f"{told.prompts.tokens:,.0f} tokens a prompt, from {told.prompts.basis}")
 
 
+def precision(recipe: Recipe, told: Estimate) -> list[Finding]:
+    """Whether steps of the usual size change weights at all; nothing where they do."""
+    how = memory.spread(recipe, told.processes)
+    if recipe.model.dtype != "bfloat16" or how.strategy != "ddp" or told.held.adapters:
+        return []
+    detail = "whole weights trained in bfloat16 alone: steps of 1e-6 are rounded away (docs/estimates.md)"
+    return [Finding("recipe's precision", "note", detail, "--set model.dtype=mixed, or shard it with fsdp2 or zero3")]
+
+
 def fitting(recipe: Recipe, told: Estimate) -> list[Finding]:
     """The estimated peak of each training against the card; vLLM's share against its weights and one prompt."""
     found = [_fits(name, used, told) for name, used in told.memory.items()]
@@ -118,9 +127,9 @@ def host(recipe: Recipe, told: Estimate) -> list[Finding]:
 
 def disk(run: Run, told: Estimate) -> Finding:
     """Room for the checkpoints that are kept at a time, the models of all stages and the records' images."""
-    recipe, one = run.recipe, memory.checkpoint(run.recipe, told.held)
+    recipe, one = run.recipe, memory.checkpoint(run.recipe, told.held, told.processes)
     keep = max(recipe.sft.keep_checkpoints, recipe.grpo.keep_checkpoints) + 1  # the next is written before one goes
-    models = len(told.memory) * memory.saved(recipe, told.held)
+    models = len(told.memory) * memory.saved(recipe, told.held, told.processes)
     needed, place = keep * one + models, existing(run.folder)
     free = disk_usage(place).free
     detail = f"{size(needed)} for {keep} checkpoints of {size(one)} and {len(told.memory)} models, {size(free)} free"

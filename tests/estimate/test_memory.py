@@ -74,7 +74,8 @@ def test_a_gpu_that_does_not_hold_the_weights_is_refused_with_the_parts() -> Non
         ("ddp", "bfloat16", 2, (2000, 3600, 3600)),  # gradients a second time, in buckets
         ("ddp", "mixed", 1, (4000, 3600, 7200)),
         ("ddp", "float32", 1, (4000, 3600, 7200)),
-        ("fsdp2", "bfloat16", 4, ((3600 + 200) / 4, 900, 1800)),  # trained weights in float32
+        ("fsdp2", "bfloat16", 4, (1000, 900, 1800)),  # all in float32
+        ("fsdp2", "bfloat16", 1, (2000, 1800, 3600)),  # alone there is nothing to shard
         ("zero3", "bfloat16", 4, (500, 450, 2700)),  # with a float32 copy beside the moments
         ("zero3", "float32", 4, (1000, 900, 1800)),
     ],
