@@ -1,4 +1,5 @@
-"""Time GRPO steps of Qwen2.5-VL-3B and 7B shapes on one H200: shared prompts, TRL's path, and the floors under both.
+"""Time GRPO steps of Qwen2.5-VL-3B and 7B shapes on one H200: shared prompts, TRL's path, and the floors under both;
+and one SFT step of each. The peak of memory stands beside its estimate.
 
     python benchmarks/gpu.py benchmarks/results/gpu.json
 
@@ -19,26 +20,22 @@ from typing import Any
 import torch
 import transformers
 import trl
-from shapes import (
-    PEAK_BYTES,
-    PEAK_FLOPS,
-    SIZES,
-    Load,
-    config,
-    floors,
-    generation_bytes,
-    generation_flops,
-    rehearsal,
-    tokens_per_second,
-    update_bytes,
-    update_flops,
-)  # fmt: skip
+from shapes import PEAK_BYTES, PEAK_FLOPS, SIZES, config, floors, rehearsal, tokens_per_second
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-from whole_step import Work, measure
+from whole_step import ROLES, Work, measure, measure_sft
+
+from indirect_rlvr.config import Grpo, Model, Recipe
+from indirect_rlvr.estimate import memory
+from indirect_rlvr.estimate import parameters as counted
+from indirect_rlvr.estimate.activations import Pass
+from indirect_rlvr.estimate.cards import CARDS
+from indirect_rlvr.estimate.memory import BAND, Memory
+from indirect_rlvr.estimate.shape import shape
+from indirect_rlvr.estimate.work import Load, generation_bytes, generation_flops, update_bytes, update_flops
 
 WORK = Work(prompts=4, images=6, patches=30, words=30, completion=256, group=8, micro_batch=8)
 """About 1,400 prompt tokens; every micro-batch is one group."""
-REHEARSAL = Work(prompts=2, images=2, patches=4, words=3, completion=4, group=2, micro_batch=2)
+REHEARSAL = Work(prompts=2, images=2, patches=4, words=3, completion=8, group=2, micro_batch=2)
 STEPS = 3
 """Counted steps of a case, where there is time."""
 RESERVE = 20.0
@@ -67,7 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
         share = (ends - time.monotonic()) / (len(waiting) - place)
         cases.append({"size": size} | case(sizes[size](), shared, time.monotonic() + share, ends, asked.rehearse))
         print(json.dumps(cases[-1]), flush=True)
-    result = {"about": about(asked.rehearse), "cases": cases, "ratios": ratios(cases)}
+    sft = [{"size": size} | sft_case(make(), ends, asked.rehearse) for size, make in sizes.items()]
+    result = {"about": about(asked.rehearse), "cases": cases, "ratios": ratios(cases), "sft": sft}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
@@ -77,8 +75,7 @@ def case(model: Qwen2_5_VLConfig, shared: bool, until: float, ends: float, rehea
     named = {"path": "shared" if shared else "trl"}
     if time.monotonic() > ends:
         return named | {"skipped": "no time was left"}
-    work, device = (REHEARSAL, "cpu") if rehearse else (WORK, "cuda")
-    dtype = torch.float32 if rehearse else torch.bfloat16
+    work, device, dtype = place(rehearse)
     try:
         found = measure(model, work, shared=shared, steps=STEPS, dtype=dtype, device=device, until=until)
     except torch.cuda.OutOfMemoryError as error:
@@ -86,25 +83,76 @@ def case(model: Qwen2_5_VLConfig, shared: bool, until: float, ends: float, rehea
     finally:
         gc.collect()
         torch.cuda.empty_cache()
-    return found | judged(model, work, found, shared, 4 if rehearse else 2)
+    one = Pass(
+        max(1, work.micro_batch // work.group), found["prompt_tokens"], work.micro_batch, work.completion,
+        work.images * work.patches**2, shared,
+    )  # fmt: skip
+    expected = estimated(model, work, one, "grpo", rehearse)
+    return found | expected | against(found, expected) | judged(model, work, found, shared, 4 if rehearse else 2)
+
+
+def sft_case(model: Qwen2_5_VLConfig, ends: float, rehearse: bool) -> dict[str, Any]:
+    """One SFT step of one model, of the same prompts as a GRPO step's micro-batch."""
+    if time.monotonic() > ends:
+        return {"skipped": "no time was left"}
+    work, device, dtype = place(rehearse)
+    try:
+        found = measure_sft(model, work, steps=1, dtype=dtype, device=device)
+    except torch.cuda.OutOfMemoryError as error:
+        return {"skipped": f"out of memory: {str(error).splitlines()[0]}"}
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+    patches = work.images * work.patches**2
+    prompt = patches // 4 + 2 * work.images + work.words + ROLES
+    one = Pass(work.micro_batch, prompt, work.micro_batch, work.completion, patches, shared=False)
+    expected = estimated(model, work, one, "sft", rehearse)
+    return found | expected | against(found, expected)
+
+
+def place(rehearse: bool) -> tuple[Work, str, torch.dtype]:
+    """What is done, where, in which precision."""
+    return (REHEARSAL, "cpu", torch.float32) if rehearse else (WORK, "cuda", torch.bfloat16)
+
+
+def estimated(model: Qwen2_5_VLConfig, work: Work, one: Pass, stage: str, rehearse: bool) -> dict[str, Any]:
+    """The peak of tensors that `indirect_rlvr.estimate` expects, with its band."""
+    dtype = "float32" if rehearse else "bfloat16"
+    grpo = Grpo(prompts_per_step=work.prompts, group_size=work.group, max_completion_tokens=work.completion)
+    recipe = Recipe(domain="none", model=Model(dtype=dtype, freeze_vision=not work.train_vision), grpo=grpo)
+    held, sizes = counted.count(model, recipe.model), shape(model)
+    found: Memory = (
+        memory.sft(recipe, sizes, held, one, 1)
+        if stage == "sft"
+        else memory.grpo(recipe, sizes, held, one, 1, CARDS["h200"])
+    )
+    return {"estimated_bytes": round(found.tensors), "estimated_band": [round(end * found.tensors) for end in BAND]}
+
+
+def against(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, float]:
+    """The measured peak over the estimate; nothing where no GPU measured it."""
+    if "peak_bytes" not in found:
+        return {}
+    return {"peak_over_estimate": round(found["peak_bytes"] / expected["estimated_bytes"], 3)}
 
 
 def judged(model: Qwen2_5_VLConfig, work: Work, found: dict[str, Any], shared: bool, width: int) -> dict[str, Any]:
     """Throughput, utilisation, floors and the gap to them; `width` bytes a number."""
     patches = work.images * work.patches**2
-    load = Load(work.prompts, found["prompt_tokens"], work.completion, work.group, patches)
+    load = Load(work.prompts, found["prompt_tokens"], work.completion, work.group, patches, work.images)
+    sizes = shape(model)
     seconds, micro_batches = found["seconds"], work.prompts * work.group // work.micro_batch
     total, trained = parameters(model)
-    update = update_flops(model, load, work.images, shared=shared)
+    update = update_flops(sizes, load, shared=shared)
     least = {
         "update": floors(update, update_bytes(total, trained, micro_batches, width)),
         "generate": floors(
-            generation_flops(model, load, work.images, shared=shared),
-            generation_bytes(model, load, shared=shared, width=width),
+            generation_flops(sizes, load, shared=shared),
+            generation_bytes(sizes, load, shared=shared, width=width),
         ),
     }
     taken = {"update": seconds["update"] + seconds["optimizer"], "generate": seconds["generate"]}
-    whole = update_flops(model, load, work.images, shared=False)
+    whole = update_flops(sizes, load, shared=False)
     return {
         "parameters": total,
         "trained": trained,

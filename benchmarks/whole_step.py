@@ -1,4 +1,4 @@
-"""Time whole GRPO steps by phase, on TRL's path or ours: preprocess, generate, score, update, optimizer.
+"""Time whole GRPO steps by phase, on TRL's path or ours: preprocess, generate, score, update, optimizer; and SFT steps.
 
 Real image files, a real processor and the real trainers, random weights, no download. Every prompt and image is new, so
 that no cache is warm, and every completion has the full length. Used by `grpo_step.py` on a CPU and `gpu.py` on a GPU.
@@ -28,7 +28,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from indirect_rlvr.training import images, models, patches
 from indirect_rlvr.training.generation import SharedPrefill
@@ -47,6 +47,8 @@ from indirect_rlvr.training.tiny import (
     build_tokenizer,
 )  # fmt: skip
 
+ROLES = 9
+"""Tokens of a prompt beside its images and words: the marks of its turn and of the next."""
 PHASES = ("preprocess", "generate", "score", "update", "optimizer")
 
 
@@ -191,8 +193,71 @@ def measure(
     return {"path": "shared" if shared else "trl", "seconds": {k: round(v, 4) for k, v in found.items()}, **about}
 
 
+def measure_sft(config: Qwen2_5_VLConfig, work: Work, *, steps: int, dtype: torch.dtype, device: str) -> dict[str, Any]:
+    """Median seconds of a step of SFT on twice `micro_batch` prompts with `completion` tokens each, after a first one.
+
+    On a GPU also the peak of its memory, in bytes.
+    """
+    policy = build_policy(config, dtype, device)
+    if not work.train_vision:
+        models.freeze_vision(policy.model)
+    timed = _Seconds(device == "cuda")
+    if timed.clock.on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = sft_trainer(policy, work, Path(folder), False, steps + 1)
+        trainer.add_callback(timed)
+        trainer.train()
+    found = {"seconds": round(statistics.median(timed.seconds[1:]), 4), "completion_tokens": work.completion}
+    return found | ({"peak_bytes": torch.cuda.max_memory_allocated()} if timed.clock.on_gpu else {})
+
+
+def sft_trainer(policy: models.Policy, work: Work, folder: Path, checkpointing: bool, steps: int = 2) -> SFTTrainer:
+    """SFT on twice `micro_batch` prompts a step, `completion` tokens each, so that gradients add up."""
+    on_gpu = policy.model.device.type == "cuda"
+    rows = build_rows(work, -(-2 * work.micro_batch * steps // work.prompts), folder)
+    said = [{"role": "assistant", "content": [{"type": "text", "text": "word" * work.completion}]}]
+    rows = rows.add_column("completion", [said] * len(rows), feature=rows.features["prompt"])
+    args = SFTConfig(
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=work.micro_batch,
+        gradient_accumulation_steps=2, max_length=None, completion_only_loss=True, use_cpu=not on_gpu,
+        bf16=policy.model.dtype == torch.bfloat16, gradient_checkpointing=checkpointing, report_to="none",
+        save_strategy="no", remove_unused_columns=False, disable_tqdm=True, learning_rate=1e-6, logging_steps=steps,
+        optim="adamw_torch_fused" if on_gpu else "adamw_torch",
+    )  # fmt: skip
+    trainer = SFTTrainer(model=policy.model, args=args, train_dataset=rows, processing_class=policy.processor)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def grpo_trainer(policy: models.Policy, work: Work, folder: Path, checkpointing: bool, steps: int = 2) -> SharedPath:
+    """GRPO on shared prompts, timed by a clock that nobody reads."""
+    clock = Clock(policy.model.device.type == "cuda")
+    return _trainer(policy, work, True, steps, folder, clock, time.monotonic() + 3600, checkpointing)
+
+
+class _Seconds(TrainerCallback):
+    """Seconds of whole steps."""
+
+    def __init__(self, on_gpu: bool) -> None:
+        self.clock, self.seconds = Clock(on_gpu), list[float]()
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._began = self.clock.now()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.seconds.append(self.clock.now() - self._began)
+
+
 def _trainer(
-    policy: models.Policy, work: Work, shared: bool, steps: int, folder: Path, clock: Clock, until: float
+    policy: models.Policy,
+    work: Work,
+    shared: bool,
+    steps: int,
+    folder: Path,
+    clock: Clock,
+    until: float,
+    checkpointing: bool = False,
 ) -> Any:
     rows, processor = build_rows(work, steps, folder), policy.processor
     if shared:
@@ -201,7 +266,7 @@ def _trainer(
     args = GRPOConfig(
         output_dir=str(folder), max_steps=steps, num_generations=work.group, max_completion_length=work.completion,
         per_device_train_batch_size=work.micro_batch, gradient_accumulation_steps=batch // work.micro_batch,
-        use_cpu=not clock.on_gpu, bf16=policy.model.dtype == torch.bfloat16, gradient_checkpointing=False,
+        use_cpu=not clock.on_gpu, bf16=policy.model.dtype == torch.bfloat16, gradient_checkpointing=checkpointing,
         report_to="none", save_strategy="no", remove_unused_columns=False, disable_tqdm=True, learning_rate=1e-6,
         shuffle_dataset=False, optim="adamw_torch_fused" if clock.on_gpu else "adamw_torch", logging_steps=steps + 1,
         generation_kwargs={"suppress_tokens": [*models.suppressed_token_ids(policy), *models.end_token_ids(policy)]},

@@ -97,7 +97,14 @@ def check(name: str, recipe: str = "default") -> list[CheckResult]:
 def sample(name: str, folder: Path, recipe: str = "default", tasks: int = TASKS, records_read: int = RECORDS) -> World:
     """A domain and a small sample of its world, made in `folder` of at most so many records, with at most so many
     `tasks` of each split; raises RlvrError where there is none."""
-    return _form(_load(_empty(name, recipe_path(name, recipe), folder), [], records_read), [], tasks)
+    world = _empty(name, recipe_path(name, recipe), folder)
+    return sampled(world.domain, world.recipe, folder, tasks, records_read)
+
+
+def sampled(domain: Domain, recipe: Recipe, folder: Path, tasks: int, records_read: int) -> World:
+    """As `sample`, of a domain and a recipe that are loaded already; raises RlvrError where there is no task."""
+    world = World(recipe, domain, folder / "records", [], [])
+    return _form(_load(world, [], records_read), [], tasks)
 
 
 def _empty(name: str, path: Path, folder: Path) -> World:

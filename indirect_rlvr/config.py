@@ -137,13 +137,19 @@ class Model(Section):
 
     path: str = "primed"
     """A folder, a hub id, or "primed": the tiny model that stands in for a pretrained one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of weights and arithmetic."""
+    dtype: Literal["float32", "bfloat16", "mixed"] = "float32"
+    """Precision of weights and arithmetic; "mixed" keeps weights in float32 and computes in bfloat16. A whole model
+    trained in bfloat16 by "ddp" stands still at small rates: its steps are rounded away."""
     freeze_vision: bool = True
     """Keep the vision tower as it is in SFT and GRPO."""
     lora: Lora = Lora()
     tiny: Tiny = Tiny()
     prime: Prime = Prime()
+
+    @property
+    def arithmetic(self) -> Literal["float32", "bfloat16"]:
+        """The precision that answers are computed in."""
+        return "float32" if self.dtype == "float32" else "bfloat16"
 
 
 class Sft(Section):
@@ -208,8 +214,8 @@ class Curriculum(Section):
 class Grpo(Section):
     """Group relative policy optimisation on the proxy task."""
 
-    steps: int = Field(60, ge=1)
-    """Optimizer steps."""
+    steps: int = Field(60, ge=0)
+    """Optimizer steps; 0 leaves GRPO out, and the run ends with the model of SFT."""
     prompts_per_step: int = Field(16, ge=1)
     """Tasks per optimizer step, over all processes."""
     group_size: int = Field(8, ge=2)
@@ -298,6 +304,10 @@ class Parallel(Section):
     """A whole copy for each process; everything sharded by PyTorch; or by DeepSpeed (the extra `deepspeed`)."""
     offload: bool = False
     """Keep what is sharded in the memory of the host while it is not needed."""
+    processes: int = Field(0, ge=0)
+    """Processes, one to a GPU, that batches and memory were chosen for: another number is refused; 0 takes any."""
+    gpu: Literal["any", "a100", "h100", "h200"] = "any"
+    """The GPU that memory was chosen for; where none is here, estimates are made for it."""
 
 
 class Recipe(Section):

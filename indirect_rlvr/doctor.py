@@ -152,7 +152,7 @@ def vllm() -> Finding:
 
 def disk(out: Path) -> Finding:
     """Room for runs."""
-    place = _existing(out)
+    place = existing(out)
     free = disk_usage(place).free
     detail = f"{size(free)} free at `{place}`"
     if free < TOO_LITTLE:
@@ -165,7 +165,7 @@ def disk(out: Path) -> Finding:
 
 def writable(name: str, folder: Path) -> Finding:
     """Whether files can be made in a folder, or in the nearest one above it that is there."""
-    place = _existing(folder)
+    place = existing(folder)
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -210,29 +210,33 @@ def domains() -> list[Finding]:
 
 
 def run(domain: str, recipe: str, out: Path, environment: Mapping[str, str]) -> list[Finding]:
-    """What a run of this recipe needs: the recipe itself, and its model where it says that it is."""
+    """What a run of this recipe needs: the recipe itself, its model where it says that it is, and what it will take of
+    packages, GPUs, memory, data and disk."""
     from indirect_rlvr import engine
 
     name = f"recipe {recipe} of {domain}"
     try:
         prepared, _ = engine.prepare(domain, recipe, [], out / domain)
+        engine.require_possible(prepared)
     except RlvrError as error:
         return [Finding(name, "stops", str(error), "mend the recipe")]
+    from indirect_rlvr.estimate.needs import needs
+
     model = prepared.recipe.model.path
     found = [Finding(name, "well", f"{prepared.recipe.grpo.steps} GRPO steps from `{model}`")]
-    if model == "primed" or Path(model).is_dir():
-        return found
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+    return found + needs(prepared) + base_model(model, environment)
 
-    try:
-        cached = isinstance(try_to_load_from_cache(model, "config.json"), str)
-    except HFValidationError:
-        return [*found, Finding("model", "stops", f"`{model}` is neither a folder nor a hub id", "set model.path")]
-    if cached:
-        return [*found, Finding("model", "well", f"`{model}` is in the cache")]
+
+def base_model(model: str, environment: Mapping[str, str]) -> list[Finding]:
+    """Whether a model of the hub is in the cache, or can be fetched; nothing for one that is a folder or made here."""
+    if model == "primed" or Path(model).is_dir():
+        return []
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return [Finding("model", "well", f"`{model}` is in the cache")]
     state: Literal["note", "stops"] = "stops" if _is_offline(environment) else "note"
-    return [*found, Finding("model", state, f"`{model}` is not in the cache", f"hf download {model}")]
+    return [Finding("model", state, f"`{model}` is not in the cache", f"hf download {model}")]
 
 
 def hub_cache() -> Path:
@@ -268,5 +272,6 @@ def _version(name: str) -> str:
         return ""
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
     return next((place for place in (folder, *folder.absolute().parents) if place.is_dir()), Path())

@@ -15,6 +15,7 @@ from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
+from indirect_rlvr.estimate.fits import TRAININGS, require_fits
 from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
@@ -59,7 +60,9 @@ def execute(
     """
     bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
-    _require_possible(run)
+    require_possible(run)
+    if set(TRAININGS) & {stage.name for stage in stages(run.recipe)[bounds[0] : bounds[1] + 1]}:
+        require_fits(run.recipe)
     command = [str(run.folder), recipe_name, first, last, run.allow_leaks, run.accept_changes]
     common.require_same(run.recipe, manifests.pack_distribution(run.domain.module), command)
     if not processes.is_first():
@@ -196,11 +199,14 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
 
 
 def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None) -> str:
-    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens.
+    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens,
+    and the estimate of memory and hours.
 
     Raises ConfigError for what would stop the run later.
     """
-    _require_possible(run)
+    from indirect_rlvr.estimate.estimate import told
+
+    require_possible(run)
     wanted = stages(run.recipe)
     _, end = _bounds([stage.name for stage in wanted], first, last)
     path = run.folder / MANIFEST
@@ -209,7 +215,8 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
     for stage in wanted[: end + 1]:
         why = reason(run, manifest, stage)
         lines.append(f"  {stage.name:10} {'skip: finished' if why is None else 'run: ' + why:32} {stage.help}")
-    return "\n".join([*lines, "", "cost:", *(f"  {line}" for line in costs(run))])
+    lines += ["", "cost:", *(f"  {line}" for line in costs(run))]
+    return "\n".join([*lines, "", "estimate:", *(f"  {line}" for line in told(run))])
 
 
 def costs(run: Run) -> list[str]:
@@ -224,7 +231,9 @@ def costs(run: Run) -> list[str]:
         *(hired.outlook(recipe.scaffold) if recipe.scaffold.count else ()),
         f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
-        f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps",
+        f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps"
+        if trainings
+        else "GRPO: left out",
         f"evaluation: at most {len(run.models()) * per_row:,} completions of proxy tasks, "
         f"and {2 * recipe.evaluation.targets:,} for each target task",
     ]
@@ -263,7 +272,7 @@ def _set_up_process(threads: int) -> None:
     transformers_logging.disable_progress_bar()
 
 
-def _require_possible(run: Run) -> None:
+def require_possible(run: Run) -> None:
     """Say now what would stop a later stage: a base model that is not there, a reward of unknown terms, options that
     TRL lacks, a teacher that cannot be asked."""
     from indirect_rlvr.rewards.composite import build

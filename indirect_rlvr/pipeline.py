@@ -39,14 +39,9 @@ class Run:
     def models(self) -> dict[str, Path]:
         """The model folder of each row of the report, in order."""
         name = self.domain.name
-        rows = {"base": self.folder / "base"}
-        if self.recipe.scaffold.count:
-            rows[f"{name}-sft"] = self.folder / "sft"
-        if self.recipe.grpo.from_base or not self.recipe.scaffold.count:
-            rows[f"{name}-r1-zero"] = self.folder / "grpo-zero"
-        if self.recipe.scaffold.count:
-            rows[f"{name}-r1"] = self.folder / "grpo"
-        return rows
+        labels = {"base": "base", "sft": f"{name}-sft", "grpo-zero": f"{name}-r1-zero", "grpo": f"{name}-r1"}
+        wanted = {stage.name for stage in stages(self.recipe)}
+        return {label: self.folder / stage for stage, label in labels.items() if stage in wanted}
 
 
 def records(run: Run) -> Counts:
@@ -246,14 +241,22 @@ STAGES = (
         together=True,
     ),
     Stage("grpo", grpo, ("grpo", "reward", "parallel", "threads"), ("tasks", "sft"), ("grpo",), together=True),
-    Stage("evaluate", evaluate, ("evaluation",), ("grpo-zero", "grpo"), ("evaluation", "results.json"), together=True),
+    Stage(
+        "evaluate",
+        evaluate,
+        ("evaluation",),
+        ("base", "sft", "grpo-zero", "grpo"),
+        ("evaluation", "results.json"),
+        together=True,
+    ),
     Stage("report", report, (), ("evaluate",), ("report.html", "report.md")),
 )
 
 
 def stages(recipe: Recipe) -> tuple[Stage, ...]:
-    """The stages a recipe asks for: without scaffolds no SFT and no GRPO from it; the Zero row only where wanted."""
-    without = set() if recipe.scaffold.count else {"scaffold", "sft", "grpo"}
-    if recipe.scaffold.count and not recipe.grpo.from_base:
-        without = {"grpo-zero"}
-    return tuple(stage for stage in STAGES if stage.name not in without)
+    """The stages a recipe asks for: without scaffolds no SFT and no GRPO from it; the Zero row only where wanted; no
+    GRPO of no steps."""
+    wanted = {"sft": recipe.scaffold.count > 0, "grpo": recipe.scaffold.count > 0 and recipe.grpo.steps > 0}
+    wanted |= {"scaffold": wanted["sft"]}
+    wanted["grpo-zero"] = recipe.grpo.steps > 0 and (recipe.grpo.from_base or not wanted["sft"])
+    return tuple(stage for stage in STAGES if wanted.get(stage.name, True))

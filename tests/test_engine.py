@@ -276,3 +276,29 @@ def test_a_full_disk_is_one_message_and_finished_stages_stay(tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
     assert [path.name for path in (tmp_path / "run").glob(".*")] == [".lock"]
     assert "skipped" in run(tmp_path / "run")[0]
+
+
+def test_without_steps_of_grpo_a_run_ends_with_the_model_of_sft(tmp_path: Path) -> None:
+    prepared, name = engine.prepare("template", "default", [*SMALL, "grpo.steps=0"], tmp_path / "run")
+    names = [stage.name for stage in stages(prepared.recipe)]
+    assert names == ["records", "tasks", "scaffold", "base", "sft", "evaluate", "report"]
+    assert list(prepared.models()) == ["base", "template-sft"]
+    assert "GRPO: left out" in engine.plan(prepared, name)
+    none, _ = engine.prepare("template", "default", [*SMALL, "grpo.steps=0", "scaffold.count=0"], tmp_path / "run")
+    assert list(none.models()) == ["base"]
+
+
+def test_a_recipe_for_eight_processes_is_refused_on_one_before_a_training_and_not_before_its_data(
+    tmp_path: Path,
+) -> None:
+    run(tmp_path / "run", "parallel.processes=8")
+    with pytest.raises(ConfigError, match=r"made for 8 processes .* has 1"):
+        run(tmp_path / "run", "parallel.processes=8", last="sft")
+    assert "sft" not in manifest(tmp_path / "run")["stages"]
+
+
+def test_a_dry_run_estimates_memory_prompts_and_hours(tmp_path: Path) -> None:
+    prepared, name = engine.prepare("template", "default", [*SMALL, "parallel.processes=2"], tmp_path / "run")
+    text = engine.plan(prepared, name)
+    assert "439,968 parameters" in text and "tasks of the first" in text
+    assert "memory of each of 2 x" in text and "sft, peak: " in text and "evaluate: less than a minute" in text

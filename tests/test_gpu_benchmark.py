@@ -12,6 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2_5_VLForConditionalGeneration
 from trl import GRPOTrainer
 
+from indirect_rlvr.estimate import work
+from indirect_rlvr.estimate.shape import shape
+from indirect_rlvr.estimate.work import Load
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -42,6 +46,7 @@ def test_without_time_left_every_case_is_skipped_by_name(gpu: ModuleType, tmp_pa
         {"size": "rehearsal", "path": path, "skipped": "no time was left"} for path in ("shared", "trl")
     ]
     assert result["ratios"] == {}
+    assert result["sft"] == [{"size": "rehearsal", "skipped": "no time was left"}]
 
 
 def test_a_case_that_exceeds_memory_is_skipped_and_the_others_stand(
@@ -66,10 +71,13 @@ def test_a_rehearsal_runs_both_paths_from_files_to_ratios(gpu: ModuleType, tmp_p
         parts = sum(seconds[phase] for phase in ("preprocess", "generate", "score", "update", "optimizer"))
         assert parts == pytest.approx(seconds["whole"], rel=0.3)
         assert all(value >= 0 for value in seconds.values())
+        assert 1e5 < case["estimated_band"][0] < case["estimated_bytes"] < case["estimated_band"][1] < 1e7
         assert case["prompt_tokens"] == 2 * (4 + 2) + 6 + 3  # images with their markers, roles, words
         rollouts = 2 * 2 * (case["prompt_tokens"] + case["completion_tokens"])
         assert case["tokens_per_s_per_gpu"] == pytest.approx(rollouts / seconds["whole"], rel=0.05)
     assert set(result["ratios"]["rehearsal"]) == {"whole", "update", "generate"}
+    [sft] = result["sft"]
+    assert sft["seconds"] > 0 and 1e5 < sft["estimated_bytes"] < 1e7
 
 
 @pytest.mark.parametrize(("size", "expected"), [("3b", 3_754_622_976), ("7b", 8_292_166_656)])
@@ -92,44 +100,44 @@ def test_the_arithmetic_of_a_forward_pass_is_what_torch_counts(shapes: ModuleTyp
     model = Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation="eager")
     length, text = 24, config.text_config
     ids = torch.arange(length)[None]
-    linear = 2 * (shapes.text_weights(config) + text.hidden_size * text.vocab_size) * length
+    linear = 2 * (shape(config).text.weights + text.hidden_size * text.vocab_size) * length
     rotary = 2 * 3 * (text.hidden_size // text.num_attention_heads // 2) * length  # angles of three planes
     attention = text.num_hidden_layers * 4 * text.hidden_size * length**2
     assert _counted(lambda: model(input_ids=ids)) == linear + attention + rotary
     patches, images = 96, 3
     pixels, grid = torch.randn(patches, 3 * 2 * 14 * 14), torch.tensor([[1, 4, 8]] * images)
     seen = _counted(lambda: model.model.visual(pixels, grid_thw=grid))
-    assert shapes.vision_flops(config, patches, images) == pytest.approx(seen, rel=1e-3)
+    assert work.vision_flops(shape(config), patches, images) == pytest.approx(seen, rel=1e-3)
 
 
 def test_sharing_saves_the_tokens_it_counts(shapes: ModuleType) -> None:
-    config, load = shapes.config("7b"), shapes.Load(prompts=4, prompt=1400, completion=100, group=8, patches=5400)
-    ours, theirs = (shapes.update_flops(config, load, 6, shared=shared) for shared in (True, False))
+    sizes, load = shape(shapes.config("7b")), Load(4, 1400, 100, 8, 5400, 6)
+    ours, theirs = (work.update_flops(sizes, load, shared=shared) for shared in (True, False))
     bound = 8 * (1400 + 100) / (1400 + 8 * 100)
     assert 0.8 * bound < theirs / ours < 1.2 * bound
-    ours, theirs = (shapes.generation_flops(config, load, 6, shared=shared) for shared in (True, False))
+    ours, theirs = (work.generation_flops(sizes, load, shared=shared) for shared in (True, False))
     assert 0.8 * bound < theirs / ours < 1.2 * bound
-    one = shapes.Load(prompts=1, prompt=50, completion=10, group=1, patches=64)
-    for count in (shapes.update_flops, shapes.generation_flops):
-        assert count(config, one, 1, shared=True) == count(config, one, 1, shared=False)
+    one = Load(1, 50, 10, 1, 64, 1)
+    for count in (work.update_flops, work.generation_flops):
+        assert count(sizes, one, shared=True) == count(sizes, one, shared=False)
 
 
 def test_bytes_are_counted_by_hand(shapes: ModuleType) -> None:
-    assert shapes.update_bytes(parameters=10, trained=6, micro_batches=3) == 2 * (3 * (2 * 10 + 2 * 6) + 7 * 6)
-    config, load = shapes.rehearsal(), shapes.Load(prompts=2, prompt=100, completion=10, group=4, patches=0)
-    weights, values = shapes.text_weights(config) + 64 * 330, 2 * 2 * 2 * 16  # layers, heads, their size
-    assert shapes.generation_bytes(config, load, shared=True) == 2 * 10 * (weights + values * 2 * (100 + 20))
-    assert shapes.generation_bytes(config, load, shared=False) == 2 * 10 * (weights + values * 2 * (400 + 20))
+    assert work.update_bytes(parameters=10, trained=6, micro_batches=3) == 2 * (3 * (2 * 10 + 2 * 6) + 7 * 6)
+    config, load = shapes.rehearsal(), Load(2, 100, 10, 4, 0, 0)
+    weights, values = shape(config).text.weights + 64 * 330, 2 * 2 * 2 * 16  # layers, heads, their size
+    assert work.generation_bytes(shape(config), load, shared=True) == 2 * 10 * (weights + values * 2 * (100 + 20))
+    assert work.generation_bytes(shape(config), load, shared=False) == 2 * 10 * (weights + values * 2 * (400 + 20))
 
 
 def test_throughput_is_that_of_easyr1(shapes: ModuleType) -> None:
-    load = shapes.Load(prompts=512, prompt=500, completion=250, group=5, patches=0)
+    load = Load(512, 500, 250, 5, 0, 0)
     assert shapes.tokens_per_second(load, seconds=120, gpus=8) == 2000
 
 
 def test_at_its_floor_a_phase_is_fully_used(gpu: ModuleType, shapes: ModuleType) -> None:
-    config, load = shapes.config("3b"), shapes.Load(4, 1400, 256, 8, 5400)
-    least = shapes.update_flops(config, load, 6, shared=True) / 989e12
+    config, load = shapes.config("3b"), Load(4, 1400, 256, 8, 5400, 6)
+    least = work.update_flops(shape(config), load, shared=True) / 989e12
     seconds = {"whole": 10.0, "update": least, "optimizer": 0.0, "generate": 1.0}
     found = gpu.judged(config, gpu.WORK, {"prompt_tokens": 1400, "seconds": seconds}, True, 2)
     assert found["mfu"] == 1.0

@@ -161,7 +161,7 @@ def settings(asking: Asking, recipe: Recipe | None) -> dict[str, Any]:
     found = {name: value for name, value in asdict(asking).items() if value is not None}
     found.setdefault("max_tokens", recipe.grpo.max_completion_tokens if recipe else MAX_TOKENS)
     if recipe and asking.backend == "transformers":
-        found = {"dtype": recipe.model.dtype, "batch": recipe.evaluation.batch} | found
+        found = {"dtype": recipe.model.arithmetic, "batch": recipe.evaluation.batch} | found
     return found
 
 

@@ -36,7 +36,8 @@ from indirect_rlvr.run import disk_errors
 from indirect_rlvr.training import sharded
 from indirect_rlvr.training.tiny import load_processor
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}
+"""Of weights, by the recipe's `model.dtype`."""
 VIDEO_PROCESSOR_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 """Families whose stock processor needs torchvision, for videos alone."""
 PLACEHOLDERS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
@@ -63,7 +64,7 @@ class Policy:
 def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | None = None) -> Policy:
     """The policy in a folder (or of a hub id), on the CPU, in evaluation mode, padding on the left.
 
-    Its processor comes from `processor_of` where that is given. `dtype` is "float32" or "bfloat16". Raises RunError
+    Its processor comes from `processor_of` where that is given. `dtype` is one of `DTYPES`. Raises RunError
     where the folder holds no model, or where weights are missing, left over or of another shape.
     """
     place = str(path)

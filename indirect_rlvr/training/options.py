@@ -137,7 +137,7 @@ def common(folder: Path, steps: int, save_steps: int, seed: int, model: Model) -
         "max_steps": steps,
         "save_strategy": "steps",
         "save_steps": save_steps,
-        "bf16": model.dtype == "bfloat16",
+        "bf16": model.dtype != "float32",
         "fp16": False,
         "use_cpu": not on_gpu,
         "dataloader_pin_memory": on_gpu,

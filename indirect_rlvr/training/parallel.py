@@ -37,7 +37,7 @@ def arguments(settings: Parallel, model: Model) -> dict[str, Any]:
         return {}
     if settings.strategy == "zero3":
         # accelerate starts DeepSpeed nowhere but on what may be an accelerator
-        return {"deepspeed": zero3(settings.offload, model.dtype == "bfloat16"), "use_cpu": False}
+        return {"deepspeed": zero3(settings.offload, model.arithmetic == "bfloat16"), "use_cpu": False}
     sharding = {
         "version": 2,
         "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",  # the layers that the model itself names in `_no_split_modules`

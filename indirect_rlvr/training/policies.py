@@ -16,11 +16,11 @@ ANSWERING = frozenset((".safetensors", ".json", ".jinja", ".txt", ".model"))
 
 def policy(model: str, folder: Path, recipe: Recipe) -> Policy:
     """The policy of one row: greedy, its completions cut where training cut them."""
-    limits = [recipe.grpo.max_completion_tokens, recipe.evaluation.batch, recipe.model.dtype, recipe.threads]
+    limits = [recipe.grpo.max_completion_tokens, recipe.evaluation.batch, recipe.model.arithmetic, recipe.threads]
 
     def load() -> Ask:
         cut = Limits(recipe.grpo.max_completion_tokens)
-        return local.asker(folder, cut, dtype=recipe.model.dtype, batch=recipe.evaluation.batch)
+        return local.asker(folder, cut, dtype=recipe.model.arithmetic, batch=recipe.evaluation.batch)
 
     weights = processes.by_first(lambda: model_digest(folder))
     return Policy(model, digest([weights, recipe.seed, limits]), load)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.geodesy import great_circle_km
+from indirect_rlvr.rewards.quantities import Coordinates
 from indirect_rlvr_geo.benchmarks.files import table
-from indirect_rlvr_geo.benchmarks.truths import Coordinates, position
+from indirect_rlvr_geo.benchmarks.truths import position
 
 HALF_TILE_M = 60.0
 """About half the ground side of a tile: places closer than this show each other and are no negatives."""
