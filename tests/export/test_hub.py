@@ -297,8 +297,11 @@ def test_secrets_and_paths_are_not_published(copy: Path, tmp_path: Path, monkeyp
     recipe = (copy / "recipe.toml").read_text().replace("[sft.trl]\n", f'[sft.trl]\nhub_token = "{TOKEN}"\n')
     recipe = recipe.replace('path = "primed"', f'path = "{copy / "base"}"')
     (copy / "recipe.toml").write_text(recipe)
+    tasks = (copy / "tasks.jsonl").read_text().replace("Which overhead view", "key-of-the-weather Which overhead view")
+    (copy / "tasks.jsonl").write_text(tasks)
     hub.export(copy, tmp_path / "out")
     assert hub.local_paths(tmp_path / "out") == ["model.path"]
+    assert "(withheld) Which overhead view" in (tmp_path / "out" / "README.md").read_text()
     for path in (tmp_path / "out").iterdir():
         content = path.read_bytes()
         assert TOKEN.encode() not in content and b"key-of-the-weather" not in content, path.name
