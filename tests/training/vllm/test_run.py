@@ -1,4 +1,4 @@
-"""A whole run of the geo pack with rollouts from vLLM, and its model answered by both backends."""
+"""A whole run of the geo pack with rollouts from vLLM."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,6 @@ SHORT = {
     "sft.steps": 2, "grpo.steps": 2, "grpo.prompts_per_step": 2, "grpo.group_size": 4, "grpo.max_completion_tokens": 24,
     "evaluation.tasks": 8, "evaluation.control_tasks": 8, "evaluation.targets": 8,
     "grpo.trl.use_vllm": "true", "grpo.trl.vllm_mode": "colocate",
-    "health.mismatch": 0.1,  # what it costs a model primed for 20 steps that special tokens are banned
 }  # fmt: skip
 
 
@@ -26,6 +25,6 @@ def test_a_run_goes_through_every_stage_with_rollouts_from_vllm(
     assert json.loads((run.folder / "manifest.json").read_text())["state"] == "complete"
     for stage in ("grpo", "grpo-zero"):
         log = [json.loads(line) for line in (run.folder / stage / "log.jsonl").read_text().splitlines()]
-        print([line["sampling/sampling_logp_difference/mean"] for line in log])
+        assert max(line["sampling/sampling_logp_difference/mean"] for line in log) < 0.01
         assert len((run.folder / stage / "rollouts.jsonl").read_text().splitlines()) == 16
     assert len(started.told) >= 2
