@@ -84,7 +84,7 @@ def test_an_unknown_setting_of_the_preparation_lists_the_known_ones(tmp_path: Pa
     words = ["--source", "cv-cities", "--root", str(tmp_path), "--out", str(tmp_path / "out"), "--set", "pixels=3"]
     result = CliRunner().invoke(cli.app, ["data", "prepare", "geo", *words])
     assert result.exit_code == 2
-    assert "unknown key `pixels`; known keys here: bad_share, columns, max_pixels" in result.output
+    assert "unknown key `pixels`; known keys here: bad_share, columns, decode, max_pixels" in result.output
 
 
 def test_a_domain_that_prepares_nothing_says_so(tmp_path: Path) -> None:
