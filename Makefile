@@ -7,7 +7,7 @@ ARGS ?=
 PACKS := $(patsubst %/pyproject.toml,%,$(wildcard domains/*/pyproject.toml))
 PROJECTS := pyproject.toml $(PACKS:=/pyproject.toml)
 STAMP := .venv/.installed
-VLLM := tests/training/vllm
+VLLM := tests/training/with_vllm
 VLLM_STAMP := .venv-vllm/.installed
 
 help:

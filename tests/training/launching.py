@@ -33,13 +33,6 @@ def trained(jobs: list[dict[str, Any]], count: int, folder: Path) -> list[list[A
     return [json.loads((folder / f"jobs.json.{rank}").read_text()) for rank in range(count)]
 
 
-def contents(folder: Path) -> dict[str, Any]:
-    """Every file of a stage by name; of the log all but the seconds of each step."""
-    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
-    found["log.jsonl"] = [{k: v for k, v in line.items() if k != "step_time"} for line in lines(folder, "log.jsonl")]
-    return found
-
-
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from launching import FAST, GRPO, SFT, apart, contents, lines, trained
+from launching import FAST, GRPO, SFT, apart, lines, trained
+from stopped import contents
 from torch import nn
 
 from indirect_rlvr.training import models

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launching import GRPO, SFT, apart, contents, lines, start, trained
+from launching import GRPO, SFT, apart, lines, start, trained
+from stopped import contents
 
 pytestmark = pytest.mark.slow
 ILL = SFT | {"trl": {"learning_rate": 1e30}}

@@ -1,5 +1,5 @@
 """What can be tested without vLLM: the message where it is missing, the tokens never sampled, the sizes images are seen
-at. What it answers is compared in `tests/training/vllm/`."""
+at. What it answers is compared in `tests/training/with_vllm/`."""
 
 from importlib.util import find_spec
 from pathlib import Path
