@@ -79,3 +79,15 @@ def test_figures_are_said_in_words() -> None:
     assert [duration(s) for s in (0.4, 59, 61, 3725, 200_000)] == ["0 s", "59 s", "1 min 01 s", "1 h 02 min", "2 d 7 h"]
     assert [speed(rate, "step") for rate in (0.0, 0.5, 12.345)] == ["0 steps/s", "2 s/step", "12.3 steps/s"]
     assert [size(n) for n in (12, 1234, 5.6e6, 1.5e9, 2e12)] == ["12 B", "1.23 kB", "5.6 MB", "1.5 GB", "2,000.0 GB"]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_of_several_processes_only_the_first_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO
+) -> None:
+    clock = Clock()
+    monkeypatch.setenv("RANK", "1")
+    with Progress("grpo", "step", 10, stream=stream, clock=clock) as progress:
+        clock.now = AT_LEAST
+        progress.reach(5)
+    assert stream.getvalue() == ""
