@@ -31,6 +31,7 @@ class Two:
             "asked": job("grpo", "asked", GRPO, does="signal", at=10),
             "resumed": job("grpo", "asked", GRPO),
             "crashed": job("grpo", "crashed", GRPO, does="crash", at=10),
+            "changed": job("grpo", "crashed", GRPO, identity="another"),
             "ill": job("sft", "ill", ILL),
             "uneven": job("grpo", "uneven", GRPO | {"prompts_per_step": 3}),
             "refilled": job("grpo", "refilled", REFILLED),
@@ -57,6 +58,12 @@ def test_prompts_that_cannot_be_dealt_out_evenly_are_refused_in_both(two: Two) -
 def test_sampling_anew_is_refused_in_both(two: Two) -> None:
     for said in two.found["refilled"]:
         assert "`grpo.curriculum.refill` is 1 on 2 processes" in said["said"]
+
+
+def test_what_the_first_process_refuses_is_refused_in_both(two: Two) -> None:
+    for said in two.found["changed"]:
+        assert said["raised"] == "ConfigError"
+        assert "since then changed: recipe; with the change it starts anew" in said["said"]
 
 
 def test_an_ill_training_ends_in_both_with_one_message(two: Two) -> None:

@@ -45,6 +45,7 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     parallel: dict[str, Any] = field(default_factory=dict)
+    identity: str = "one"
     replay: str = ""
     does: Fault = ""
     rank: int = 1
@@ -95,7 +96,7 @@ def train(job: Job) -> Any:
     fixed = (domain, Path(job.records))
     if job.parallel.get("strategy") == "zero3":
         job.settings = on_processors(job.settings)
-    last = (Model(**job.model), Path(job.out), 0, Resume({"processes": "any"}), Health(), Parallel(**job.parallel))
+    last = (Model(**job.model), Path(job.out), 0, Resume({"recipe": job.identity}), Health(), Parallel(**job.parallel))
     if job.kind == "sft":
         traces, _ = scaffold.build(domain, tasks, count=len(tasks), seed=0)
         return sft.train(job.start, traces, tasks, *fixed, Sft(**job.settings), *last)
