@@ -201,3 +201,15 @@ def test_a_city_folder_that_is_missing_is_said_and_the_others_are_prepared(
     assert kept["cities"] == {"Barcelona": {"train": 10}, "Cape Town": {"train": 10}, "Rio de Janeiro": {"test": 10}}
     assert kept["notes"][0].startswith("3 of 16 cities are there; not: ")
     assert "taipei" in kept["notes"][0]
+
+
+def test_a_side_that_loses_its_last_pair_is_refused_with_the_list_it_names(
+    tmp_path: Path, cv_cities: Cities, made: Made
+) -> None:
+    root = cv_cities(tmp_path / "in", each=2, names=["barcelona", "rio"])
+    tiles = sorted((root / "rio" / "sat_img").iterdir())
+    tiles[1].write_bytes(tiles[0].read_bytes())
+    with pytest.raises(DataError, match=r"no pair of the test side can be used; `.*dropped\.jsonl` says why"):
+        made("cv-cities", root, tmp_path / "out")
+    listed = [json.loads(line)["reason"] for line in (tmp_path / "out" / "dropped.jsonl").read_text().splitlines()]
+    assert listed == ["one picture at different places"] * 2
