@@ -16,7 +16,6 @@ import pluggy
 from pydantic import BaseModel
 
 from indirect_rlvr import defaults, hookspecs
-from indirect_rlvr.config import validate
 from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.errors import DomainError
 from indirect_rlvr.types import (
@@ -31,6 +30,7 @@ from indirect_rlvr.types import (
     Term,
     Verdict,
 )
+from indirect_rlvr.validation import validate
 
 
 def installed() -> dict[str, EntryPoint]:

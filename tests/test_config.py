@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from indirect_rlvr.config import Recipe, load_recipe, validate
+from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.errors import ConfigError
+from indirect_rlvr.validation import validate
 
 
 @pytest.fixture

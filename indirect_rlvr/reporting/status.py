@@ -12,12 +12,13 @@ from typing import Any
 import psutil
 
 from indirect_rlvr import lock, shapes
-from indirect_rlvr.config import Recipe, validate
+from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.pipeline import stages
 from indirect_rlvr.progress import duration, facts, size, speed
 from indirect_rlvr.reporting.markup import visible
 from indirect_rlvr.run import MANIFEST
+from indirect_rlvr.validation import validate
 
 TAIL = 256 * 1024
 """Bytes from the end of a log that are read."""

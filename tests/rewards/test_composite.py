@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from indirect_rlvr.config import Reward, validate
+from indirect_rlvr.config import Reward
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite, build
 from indirect_rlvr.rewards.groups import relative_length
 from indirect_rlvr.rewards.spread import spread
 from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
+from indirect_rlvr.validation import validate
 
 Write = Callable[..., Completion]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from indirect_rlvr.config import Grpo, Health, Model, Recipe, validate
+from indirect_rlvr.config import Grpo, Health, Model, Recipe
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite
@@ -20,6 +20,7 @@ from indirect_rlvr.training import checkpoints, grpo
 from indirect_rlvr.training.faults import MISMATCH, RULES, VITAL
 from indirect_rlvr.training.health import HEALTHY, Watch
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+from indirect_rlvr.validation import validate
 
 MakeTasks = Callable[..., list[ProxyTask]]
 SIZE = {"prompts_per_step": 2, "group_size": 4, "max_completion_tokens": 12, "steps": 6, "save_steps": 1}

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from indirect_rlvr.config import validate
+from indirect_rlvr.validation import validate
 from indirect_rlvr_geo.prepare import run
 from indirect_rlvr_geo.prepare.options import Options
 from indirect_rlvr_geo.settings import Photos
