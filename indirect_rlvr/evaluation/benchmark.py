@@ -4,6 +4,7 @@ It knows no model: a policy is a function from prompts to answers. Answers that 
 same prompts are not asked for again, so an interrupted evaluation continues where it stopped.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -23,6 +24,8 @@ from indirect_rlvr.types import Benchmark, Graded, Prompt, ProxyTask, Response
 
 Asked = Mapping[str, Sequence[ProxyTask]]
 PROXY = "proxy"
+
+logger = logging.getLogger(__name__)
 
 
 def conditions(tasks: Sequence[ProxyTask], control_tasks: Sequence[ProxyTask], seed: int) -> Asked:
@@ -48,12 +51,14 @@ def evaluate(
 
     Answers are written to `folder/<model>/<condition>.jsonl` and `folder/<model>/target-<benchmark>.jsonl`, one model
     in memory at a time. `views` is the folder of the records' images, `data` a digest of the records. Returns what
-    `results` returns. Raises DataError where names repeat or nothing is asked, RunError where a policy does not answer
-    every prompt. Several processes share the questions, and the first one scores.
+    `results` returns. A target task without an example is left out with a warning. Raises DataError where names repeat
+    or nothing is asked, RunError where a policy does not answer every prompt. Several processes share the questions,
+    and the first one scores.
     """
     models = [policy.model for policy in policies]
     check_names("row", models)
     check_names("target task", [benchmark.name for benchmark in benchmarks])
+    benchmarks = _with_examples(benchmarks, views)
     proxy = {name: [(task.id, render(task)) for task in tasks] for name, tasks in asked.items()}
     target = {_file(benchmark): [(e.id, e.prompt) for e in benchmark.examples(views)] for benchmark in benchmarks}
     for policy in policies:
@@ -64,6 +69,20 @@ def evaluate(
             path = folder / policy.model / f"{name}.jsonl"
             asking.ask(load, path, queries, views, f"{policy.model}: {name}")
     return processes.by_first(lambda: results(models, asked, benchmarks, folder))
+
+
+def _with_examples(benchmarks: Sequence[Benchmark], views: Path) -> list[Benchmark]:
+    kept = []
+    for benchmark in benchmarks:
+        if any(True for _ in benchmark.examples(views)):
+            kept.append(benchmark)
+        else:
+            logger.warning(
+                "target task `%s` is left out: the held-out records gave no example of it; raise evaluation.targets, or "
+                "the number of records",
+                benchmark.name,
+            )
+    return kept
 
 
 def results(models: Sequence[str], asked: Asked, benchmarks: Sequence[Benchmark], folder: Path) -> dict[str, Any]:

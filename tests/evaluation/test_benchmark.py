@@ -122,6 +122,14 @@ def test_a_policy_that_reads_wins_and_falls_to_chance_without_the_query(tmp_path
     assert found["answer_key"] == {"A": 6, "B": 6, "C": 6, "D": 6}
 
 
+def test_a_target_without_examples_is_left_out_and_said(tmp_path, caplog):
+    rows = [Counting("base", guesser), Counting("tuned", reader)]
+    none = choice_benchmark("odd", "is the number odd", lambda _: [])
+    found = evaluate([row.policy for row in rows], ASKED, [none, TARGET], render, tmp_path, tmp_path, "data")
+    assert [target["name"] for target in found["targets"]] == ["parity"]
+    assert "target task `odd` is left out: the held-out records gave no example of it" in caplog.text
+
+
 def test_targets_compare_the_first_row_with_the_last(tmp_path):
     rows, found = measured(tmp_path, guesser, guesser, reader)
     (target,) = found["targets"]
