@@ -22,6 +22,8 @@ from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.foreign import loads
 from indirect_rlvr.types import Neighbourhood, Record, Ring
 
+TORN = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises on a file that is torn; the last where it is so in the name of a column."""
 WKB_POINT = 21
 """Bytes of a point in well-known binary: byte order, type 1, two doubles."""
 
@@ -263,7 +265,7 @@ def position_of(
         return _bounded(tuple(plane) or (longitude_degrees, latitude_degrees), cells)
     try:
         name = geometry_column(pq.read_schema(files[0]).metadata)
-    except (pa.ArrowException, OSError) as error:
+    except TORN as error:
         reason = str(error).splitlines()[0][:160]
         raise DataError(f"`{files[0]}` is not a whole Parquet file: {reason}; fetch or write it again") from error
     if not name or (keys and not cells):

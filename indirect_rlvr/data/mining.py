@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from indirect_rlvr.data import sphere
-from indirect_rlvr.data.columns import Job, check_columns, degrees_of, ids_of, rows_of_batch
+from indirect_rlvr.data.columns import TORN, Job, check_columns, degrees_of, ids_of, rows_of_batch
 from indirect_rlvr.data.rows import Rows, check_unique, join
 from indirect_rlvr.data.shards import (
     check_shard,
@@ -138,7 +138,7 @@ def batches(path: Path, job: Job) -> Iterator[pa.Table]:
             check_columns(path, file.schema_arrow, job.columns)
             for batch in file.iter_batches(BATCH, columns=job.columns.wanted()):
                 yield pa.Table.from_batches([batch])
-    except (pa.ArrowException, OSError) as error:
+    except TORN as error:
         raise _not_whole(path, error) from error
 
 
@@ -234,7 +234,7 @@ def _records(path: Path, job: Job) -> int:
         found = pq.read_metadata(path)
         check_columns(path, found.schema.to_arrow_schema(), job.columns)
         return int(found.num_rows)
-    except (pa.ArrowException, OSError) as error:
+    except TORN as error:
         raise _not_whole(path, error) from error
 
 

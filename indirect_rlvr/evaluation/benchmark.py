@@ -78,8 +78,8 @@ def _with_examples(benchmarks: Sequence[Benchmark], views: Path) -> list[Benchma
             kept.append(benchmark)
         else:
             logger.warning(
-                "target task `%s` is left out: the held-out records gave no example of it; raise evaluation.targets, or "
-                "the number of records",
+                "target task `%s` is left out: the held-out records gave no example of it; raise evaluation.targets, "
+                "or the number of records",
                 benchmark.name,
             )
     return kept

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+LARGEST = 10**300
+"""Whole numbers beyond it, which JSON may hold, are larger than any float."""
+
 
 def percent(share: float) -> str:
     """A share in [0, 1], for example "74.5 %"."""
@@ -35,6 +38,8 @@ def duration(seconds: float) -> str:
 
 def number(value: float) -> str:
     """A number for reading, at most four significant digits, for example "1,234" or "0.0123"."""
+    if abs(value) > LARGEST:
+        return "more than 1e+300" if value > 0 else "less than -1e+300"
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -33,7 +33,7 @@ from indirect_rlvr import processes
 from indirect_rlvr.config import Model
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.run import disk_errors
-from indirect_rlvr.training import sharded
+from indirect_rlvr.training import sharded, stated
 from indirect_rlvr.training.tiny import load_processor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}
@@ -73,6 +73,8 @@ def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | No
             f"`{place}` holds no model: there is no config.json; run the stage that makes it, or mend the path"
         )
     try:
+        if Path(place).is_dir():
+            stated.require_held(Path(place))
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         is_vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         processor = _processor(str(processor_of or place), config.model_type, is_vision)
@@ -80,6 +82,8 @@ def load(path: str | Path, dtype: str = "float32", processor_of: str | Path | No
         loaded: Any = auto.from_pretrained(
             place, dtype=DTYPES[dtype], output_loading_info=True, trust_remote_code=False, use_safetensors=True
         )
+    except RunError:
+        raise
     except Exception as error:  # their readers raise anything on files that are torn or made to look like others
         said = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise RunError(

@@ -94,6 +94,17 @@ def test_unusable_input_is_one_message_and_leaves_nothing_that_looks_whole(
             read_sets(tmp_path / "out")
 
 
+def test_a_torn_name_of_a_column_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "torn.parquet"
+    pq.write_table(pa.table({"id": ["a"], "position": [1.0]}), path)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"position", b"\xb4osition"))
+    with pytest.raises(DataError, match="is not a whole Parquet file: 'utf-8' codec can't decode"):
+        position_of((path,), "", "", (), ())
+    with pytest.raises(DataError, match="is not a whole Parquet file"):
+        mine_files([path], tmp_path / "out", JOB)
+
+
 @pytest.mark.parametrize("spoil", ["cut", "middle", "text"])
 def test_a_corrupt_input_file_is_one_message(tmp_path: Path, places: Path, spoil: str) -> None:
     raw = bytearray(places.read_bytes())

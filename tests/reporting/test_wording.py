@@ -19,6 +19,8 @@ from indirect_rlvr.reporting import wording
         (wording.number(1234), "1,234"),
         (wording.number(0.012345), "0.01235"),
         (wording.number(12345.6), "12,346"),
+        (wording.number(10**400), "more than 1e+300"),
+        (wording.number(-(10**400)), "less than -1e+300"),
     ],
 )
 def test_figures_as_words(made, expected):

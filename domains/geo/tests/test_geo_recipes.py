@@ -15,7 +15,7 @@ from indirect_rlvr.estimate import estimate, memory, prompts
 from indirect_rlvr.estimate.cards import CARDS
 from indirect_rlvr.pipeline import stages
 from indirect_rlvr.training import options
-from indirect_rlvr.training.vllm_guards import require_guarded
+from indirect_rlvr.training.vllm_settings import require_usable
 
 FOLDER = Path(indirect_rlvr_geo.__file__).parent / "recipes"
 PAPER = ("geo-r1-7b-8xh100", "geo-sft-7b", "geo-r1-zero-7b", "geo-r1-7b-lora-1xh100", "geo-r1-3b-1xh200")
@@ -58,7 +58,7 @@ def test_trl_accepts_the_options(name: str, tmp_path: Path) -> None:
     table = {key: value for key, value in asked.grpo.trl.items() if key not in ours}
     built = options.build(GRPOConfig, "grpo", table, ours)
     assert {field.name for field in fields(built)} >= set(asked.grpo.trl)
-    require_guarded(asked.grpo.trl, "qwen2_5_vl", True)
+    require_usable(asked.grpo, asked.health)
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -141,6 +141,6 @@ def test_the_doctor_finds_that_a_model_does_not_fit(tmp_path: Path) -> None:
 def test_a_context_too_short_for_one_rollout_stops(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     text = (FOLDER / "geo-r1-zero-7b.toml").read_text(encoding="utf-8")
-    mine.write_text(text.replace("vllm_max_model_length = 5120", "vllm_max_model_length = 2048"), encoding="utf-8")
+    mine.write_text(text.replace("vllm_max_model_length = 5120", "vllm_max_model_length = 3072"), encoding="utf-8")
     found = {finding.name: finding for finding in doctor.run("geo", str(mine), tmp_path, {})}
     assert found["recipe's context"].state == "stops"

@@ -79,7 +79,7 @@ def _is_done(path: Path, key: str) -> bool:
         return False
     try:
         return (pq.read_schema(path).metadata or {}).get(b"key") == key.encode() and not unusable(path)
-    except pa.ArrowException:  # torn by a power cut: it is made again
+    except (pa.ArrowException, UnicodeDecodeError):  # torn by a power cut: it is made again
         return False
 
 

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indirect_rlvr.data.columns import WKB_POINT, geometry_column
+from indirect_rlvr.data.columns import TORN, WKB_POINT, geometry_column
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.types import Split
 from indirect_rlvr_geo.benchmarks.cv_cities import spot
@@ -169,7 +168,7 @@ def _parquet(path: Path) -> Iterator[Row]:
             points = geometry_column(file.schema_arrow.metadata)
             for batch in file.iter_batches(BATCH):
                 yield from (_located(path, row, points) for row in batch.to_pylist())
-    except (pa.ArrowException, OSError) as error:
+    except TORN as error:
         reason = str(error).splitlines()[0][:160]
         raise DataError(f"`{path}` is not a whole Parquet file: {reason}; fetch or write it again") from error
 
