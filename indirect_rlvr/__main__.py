@@ -2,4 +2,5 @@
 
 from indirect_rlvr.cli import app
 
-app(prog_name="rlvr")
+if __name__ == "__main__":
+    app(prog_name="rlvr")

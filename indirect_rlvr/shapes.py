@@ -141,6 +141,7 @@ class Target(Shape):
     n: Count
     chance: Share
     ci95: dict[str, Interval]
+    answer_histogram: dict[str, dict[str, Count]] = {}
     gain: Number
     gain_ci95: Interval
     p_value: Share

@@ -137,6 +137,7 @@ def batches(path: Path, job: Job) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as file:
             check_columns(path, file.schema_arrow, job.columns)
             for batch in file.iter_batches(BATCH, columns=job.columns.wanted()):
+                batch.validate(full=True)  # texts that are no UTF-8, among others
                 yield pa.Table.from_batches([batch])
     except TORN as error:
         raise _not_whole(path, error) from error

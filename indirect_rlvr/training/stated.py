@@ -40,7 +40,8 @@ def require_held(folder: Path) -> None:
                 "folder again, or mend it"
             )
     held = sum(_elements(path) for path in folder.glob("*.safetensors"))
-    described = sum(value.numel() for value in on_meta(AutoConfig.from_pretrained(str(folder))).parameters())
+    built = on_meta(AutoConfig.from_pretrained(str(folder), trust_remote_code=False))
+    described = sum(value.numel() for value in built.parameters())
     if described > TIMES * held:
         raise RunError(
             f"the weights in `{folder}` do not fit its config: it describes {described:.4g} parameters, and the files "

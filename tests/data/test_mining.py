@@ -94,6 +94,14 @@ def test_unusable_input_is_one_message_and_leaves_nothing_that_looks_whole(
             read_sets(tmp_path / "out")
 
 
+def test_a_torn_text_in_a_column_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "torn.parquet"
+    pq.write_table(pa.table(world(40)), path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"r17", b"r\xb47"))
+    with pytest.raises(DataError, match=r"is not a whole Parquet file: In column 0: Invalid: Invalid UTF8 sequence"):
+        mine_files([path], tmp_path / "out", JOB)
+
+
 def test_a_torn_name_of_a_column_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "torn.parquet"
     pq.write_table(pa.table({"id": ["a"], "position": [1.0]}), path)

@@ -124,7 +124,10 @@ def test_the_trainer_does_load_its_state_with_torch() -> None:
     assert sum(name == "torch.load" for name, _ in calls(tree)) >= 5
 
 
-PLANTED = ("tests/hostile/", "tests/evaluation/backends/test_openai_url.py")
+PLANTED = (
+    "tests/hostile/", "tests/evaluation/backends/test_openai_url.py", "tests/scaffolds/", "tests/export/test_hub.py",
+    "domains/geo/tests/prepare/test_prepared_export.py",
+)  # fmt: skip
 """Tests that plant secrets, to see that they do not get out."""
 
 

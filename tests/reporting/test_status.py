@@ -115,7 +115,7 @@ def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:
         (tmp_path / "torn" / name).touch()
     overrides = [*SMALL, f"model.path={tmp_path / 'torn'}"]
     prepared, name = engine.prepare("template", "default", overrides, tmp_path / "run")
-    with pytest.raises(RunError, match="cannot load a model from `.*torn`") as caught:
+    with pytest.raises(RunError, match="the weights in `.*torn` do not fit its config") as caught:
         engine.execute(prepared, name, None, "sft", lambda line: None)
     found = status(tmp_path / "run")
     assert (found["state"], found["stopped"]) == ("interrupted", str(caught.value))
