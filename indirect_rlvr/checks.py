@@ -298,10 +298,14 @@ def _rewards(world: World) -> str:
     for group_term in grouped:
         assert_group_invariants(group_term, world.tasks[0], GROUP_ROLES.get(group_term.name, "any"))
     whole = list(whole_cases(build(world.recipe.reward, terms), world.tasks[:1]))
-    for case in whole:
+    held = [case for case in whole if not case.unheld]
+    for case in held:
         case.run()
     shown = ", ".join(f"{term.name} [{term.low:g}, {term.high:g}]" for term in terms)
-    return f"{shown or 'none of its own'}; {count + len(grouped) + len(whole)} invariants hold"
+    said = [f"{shown or 'none of its own'}; {count + len(grouped) + len(held)} invariants hold"]
+    said += [f"`{term.name}` is declared to break {', '.join(term.breaks)}" for term in alone if term.breaks]
+    said += [f"the whole reward of this recipe is not looked at: {case.unheld}" for case in whole if case.unheld]
+    return "; ".join(said)
 
 
 def _benchmarks(world: World) -> str:

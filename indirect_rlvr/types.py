@@ -162,12 +162,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A pure, named function of (task, completion) with values in [low, high]; it never raises on model text."""
+    """A pure, named function of (task, completion) with values in [low, high]; it never raises on model text.
+
+    `breaks` names invariants of `indirect_rlvr.testing` that it is known to break, for a defect kept on purpose: the
+    battery then requires that each of them is broken, and holds no reward that counts the term to those of a whole.
+    """
 
     name: str
     low: float
     high: float
     score: Callable[[ProxyTask, Completion], Outcome]
+    breaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

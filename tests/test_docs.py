@@ -17,6 +17,7 @@ from typer.main import get_command
 from indirect_rlvr import cli, hookspecs
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import Domain, load_domain, recipe_path
+from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.pipeline import STAGES
 from indirect_rlvr.rewards.composite import build
 from indirect_rlvr.training.options import require_usable
@@ -125,15 +126,30 @@ def test_a_command_that_does_not_parse_would_be_seen(words: str, said: str) -> N
         parsed(words.split())
 
 
-def test_every_setting_of_the_reproduction_exists() -> None:
-    page = REPRODUCE.read_text(encoding="utf-8")
-    found = [shlex.split(code) for code in re.findall(r"`(--set [^`]+=[^`]+)`", page)]
-    assert len(found) > 10
-    for words in found:
-        recipe = load_recipe(recipe_path("geo", "default"), parsed(["run", *words])["overrides"])
-        if recipe.parallel.strategy != "zero3" or find_spec("deepspeed"):
+SETTINGS = re.findall(r"`(--set [^`]+=[^`]+)`", REPRODUCE.read_text(encoding="utf-8"))
+
+
+def test_the_reproduction_names_settings() -> None:
+    assert len(SETTINGS) > 15
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_of_the_reproduction_exists(setting: str) -> None:
+    recipe = load_recipe(recipe_path("geo", "default"), parsed(["run", *shlex.split(setting)])["overrides"])
+    build(recipe.reward, load_domain("geo", recipe.records).rewards())
+    if recipe.parallel.strategy == "zero3" and find_spec("deepspeed") is None:
+        with pytest.raises(ConfigError, match="install `indirect-rlvr"):
             require_usable(recipe)
-        build(recipe.reward, load_domain("geo", {}).rewards())
+    else:
+        require_usable(recipe)
+
+
+def test_whatever_the_reproduction_changed_has_a_setting_that_restores_it_or_a_reason_why_not() -> None:
+    section = REPRODUCE.read_text(encoding="utf-8").partition("\n## 11. ")[2]
+    rows = [row.strip("| ").split(" | ") for row in re.findall(r"(?m)^\| .* \|$", section)[2:]]
+    assert len(rows) > 15 and {len(row) for row in rows} == {3}
+    for published, ours, restores in rows:
+        assert "--set" in restores or restores.startswith("None, on purpose: ") or restores == "—", (published, ours)
 
 
 def test_the_domain_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ are in `values.py`, `regions.py` and `places.py`, those for the trace in `traces
 import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -65,7 +66,7 @@ def gated(term: Term, gate: Term) -> Term:
 
     A gate that does not apply is open. A closed gate does not make a term that does not apply count.
     """
-    return Term(term.name, term.low, term.high, partial(_gated, term=term, gate=gate))
+    return replace(term, score=partial(_gated, term=term, gate=gate))
 
 
 def repetition(n: int) -> Term:

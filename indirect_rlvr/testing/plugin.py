@@ -70,6 +70,8 @@ class BatteryItem(pytest.Item):
     case: "Case"
 
     def runtest(self) -> None:
+        if self.case.unheld:
+            pytest.skip(self.case.unheld)
         self.case.run()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: None = None) -> str:  # type: ignore[override]

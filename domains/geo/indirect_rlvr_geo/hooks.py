@@ -10,7 +10,7 @@ from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.hookspecs import hookimpl
 from indirect_rlvr.rewards.facts import fact_precision
 from indirect_rlvr.types import Benchmark, Neighbourhood, Primer, Prompt, ProxyTask, Question, Record, Term, Verdict
-from indirect_rlvr_geo import facts, photo_traces, prepared, tasks
+from indirect_rlvr_geo import facts, photo_traces, prepared, released, tasks
 from indirect_rlvr_geo import probes as oracle_probes
 from indirect_rlvr_geo import records as places
 from indirect_rlvr_geo.benchmarks import terrain as targets
@@ -59,8 +59,9 @@ def probes(settings: Settings) -> list[Probe]:
 
 @hookimpl
 def render(settings: Settings, task: ProxyTask) -> Prompt:
-    """Interleaved, labelled views."""
-    return tasks.render(task)
+    """Interleaved, labelled views, or all of them first, as the released code shows them."""
+    first = settings.prepared and settings.photos.layout == "images-first"
+    return prepared.images_first(task) if first else tasks.render(task)
 
 
 @hookimpl
@@ -83,8 +84,9 @@ def check_facts(settings: Settings, task: ProxyTask, text: str) -> Sequence[Verd
 
 @hookimpl
 def rewards(settings: Settings) -> list[Term]:
-    """The share of a trace's checkable claims that are true; counts where a recipe gives `facts` a weight."""
-    return [fact_precision(facts.check)]
+    """The share of a trace's checkable claims that are true, and the released rewards of Geo-R1; each counts where a
+    recipe gives it a weight."""
+    return [fact_precision(facts.check), *released.terms()]
 
 
 @hookimpl

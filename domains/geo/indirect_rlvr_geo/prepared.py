@@ -14,7 +14,7 @@ from indirect_rlvr.data.rows import code
 from indirect_rlvr.defaults import INSTRUCTION
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.run import disk_errors, keyed_rng
-from indirect_rlvr.types import Neighbourhood, Question, Record, Ring, Scalar, View
+from indirect_rlvr.types import Neighbourhood, Prompt, ProxyTask, Question, Record, Ring, Scalar, View
 from indirect_rlvr_geo.prepare.finished import finished, manifest, rows
 from indirect_rlvr_geo.settings import Photos, Settings
 
@@ -78,6 +78,21 @@ def question(query: Record, candidates: Sequence[Record]) -> Question:
         candidates=tuple(candidate.views["overhead"] for candidate in candidates),
         facts={"query": dict(query.facts), "candidates": [dict(candidate.facts) for candidate in candidates]},
     )
+
+
+def images_first(task: ProxyTask) -> Prompt:
+    """All images, the ground view before the overhead views, none with a label, then one text that says their order.
+
+    The released code takes the image marks out of the question and puts every image before it; how its question names
+    the candidates is not known, so the sentence on the order is ours. Without a query view the ground view goes too.
+    """
+    *letters, last = task.labels
+    named = f"{', '.join(letters)} and {last}, in this order"
+    if task.question.query:
+        order = f"The first image is the ground view; the images after it are the overhead views {named}."
+    else:
+        order = f"The images are the overhead views {named}."
+    return Prompt((*task.question.query, *task.question.candidates, f"{order} {task.question.text}"))
 
 
 def shows_the_other(one: Record, other: Record) -> bool:

@@ -1,5 +1,7 @@
 """The geo pack's own settings: the `[records]` table of its recipes."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from indirect_rlvr_geo.benchmarks.cv_cities import HALF_TILE_M
@@ -20,6 +22,9 @@ class Photos(BaseModel):
     """Training records closer than this to a held-out one are dropped, in metres."""
     window_days: tuple[float, float] | None = None
     """[least, most] days between the captures of two candidates; only where every record has a time."""
+    layout: Literal["labelled", "images-first"] = "labelled"
+    """Each candidate behind its letter; or, as the released code has it, all images first, no label at any, then one
+    text, whose first sentence says in which order they stand: the published wording is not known."""
 
 
 class Settings(BaseModel):

@@ -11,12 +11,24 @@ import pytest
 from typer.testing import CliRunner
 
 from indirect_rlvr import cli
+from indirect_rlvr.config import Tiny
 from indirect_rlvr.data import mining
 from indirect_rlvr.data import records as store
 from indirect_rlvr.data.sphere import great_circle_m
 from indirect_rlvr.defaults import INSTRUCTION
 from indirect_rlvr.domain import load_domain
-from indirect_rlvr.errors import DataError, RunError
+from indirect_rlvr.errors import ConfigError, DataError, RunError
+from indirect_rlvr.evaluation.controls import (
+    CONTROLS,
+    NO_IMAGES,
+    NO_QUERY,
+    OTHER_QUERY,
+    PERMUTED,
+    WITHHELD,
+    control_tasks,
+)
+from indirect_rlvr.training.dataset import messages
+from indirect_rlvr.training.tiny import build_tiny
 from indirect_rlvr_geo import prepared
 from indirect_rlvr_geo.settings import Photos, Settings
 
@@ -157,6 +169,50 @@ def test_the_prompt_labels_each_view_and_asks_for_the_published_answer_form(fold
     assert str(parts[-1]).endswith(INSTRUCTION)
     assert domain.probes() == []
     assert domain.benchmarks(records, 10, 0) == []
+
+
+def test_images_first_shows_all_of_them_without_labels_and_says_their_order_once(folder: Path, tmp_path: Path) -> None:
+    asked = {"prepared": str(folder / "out"), "photos": {"layout": "images-first"}}
+    domain = load_domain("geo", asked)
+    records = list(domain.load_records(tmp_path, 0))[:3]
+    task = replace(_task(), question=domain.make_task(records[1], records))
+    *views, text = domain.render(task).parts
+    assert views == [records[1].views["ground"], *(record.views["overhead"] for record in records)]
+    order = "The first image is the ground view; the images after it are the overhead views A, B and C, in this order. "
+    assert text == order + task.question.text
+    assert task.question.text.endswith(INSTRUCTION)
+    turns = messages(domain.render(task))
+    assert [part["type"] for part in turns[0]["content"]] == ["image"] * 4 + ["text"]
+    _, processor = build_tiny(Tiny(), [order], seed=0)
+    drawn = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert drawn.count("<|image_pad|>") == 4
+    assert drawn.rindex("<|image_pad|>") < drawn.index("The first image is")
+
+
+def test_images_first_keeps_every_control(folder: Path, tmp_path: Path) -> None:
+    domain = load_domain("geo", {"prepared": str(folder / "out"), "photos": {"layout": "images-first"}})
+    records = list(domain.load_records(tmp_path, 0))[:6]
+    tasks = [
+        replace(_task(), id=f"t{n}", query_record=own[1].id, candidate_records=tuple(record.id for record in own),
+                question=domain.make_task(own[1], own))
+        for n, own in enumerate((records[:3], records[3:]))
+    ]  # fmt: skip
+    shown = {name: [domain.render(task).parts for task in made] for name, made in control_tasks(tasks, 0).items()}
+    assert set(shown) == set(CONTROLS)
+    bare = shown[NO_QUERY][0]
+    assert bare[:3] == tasks[0].question.candidates
+    assert bare[3].startswith("The images are the overhead views A, B and C, in this order. Exactly one")
+    assert [part.content for part in shown[NO_IMAGES][0][:-1]] == [WITHHELD] * 4
+    assert shown[OTHER_QUERY][0][0] == records[4].views["ground"]
+    assert set(shown[PERMUTED][0][1:4]) == set(bare[:3]) and shown[PERMUTED][0][1:4] != bare[:3]
+    assert {parts[-1] for name in (OTHER_QUERY, PERMUTED) for parts in shown[name]} == {
+        domain.render(tasks[0]).parts[-1]
+    }
+
+
+def test_a_layout_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match="'labelled' or 'images-first'"):
+        load_domain("geo", {"photos": {"layout": "images-last"}})
 
 
 def test_the_built_in_terrain_is_asked_as_before(tmp_path: Path) -> None:
