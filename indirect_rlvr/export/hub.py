@@ -32,8 +32,6 @@ ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\ntokenizer.json 
 CHUNK = 1 << 24
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}")
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
-VIDEOS = "Qwen2VLVideoProcessor"
-PROCESSOR, TOKENIZER = "processor_config.json", "tokenizer_config.json"
 
 
 def export(
@@ -55,9 +53,8 @@ def export(
         with bundle.exported(out) as fresh:
             policy = _verified(place, manifest)
             copied = _copy(place, fresh)
-            image_only = _completed(fresh, policy)
             _unbind(fresh / ADAPTER, _hub_id(run))
-            _write(fresh, told(run, manifest, name, policy, image_only, licence, datasets), manifest)
+            _write(fresh, told(run, manifest, name, policy, licence, datasets), manifest)
     return Counts(copied, "files")
 
 
@@ -135,35 +132,15 @@ def _copy(place: Path, fresh: Path) -> int:
     return len(pairs)
 
 
-def _completed(fresh: Path, policy: models.Policy) -> bool:
-    """Name the stock processor and its part for videos where the image-only one was saved; returns whether it was.
-
-    Under the name of our class AutoProcessor would give a tokenizer alone, without a word.
-    """
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
-
-    path = fresh / PROCESSOR
-    written = read_json(path) if path.is_file() else {}
-    if not policy.is_vision or written.get("processor_class") != "ImageOnlyProcessor":
-        return False
-    stock = PROCESSOR_MAPPING_NAMES[policy.model.config.model_type]
-    shared = ("image_mean", "image_std", "merge_size", "patch_size", "temporal_patch_size")
-    videos = {key: written["image_processor"][key] for key in shared} | {"video_processor_type": VIDEOS}
-    write_json(path, written | {"processor_class": stock, "video_processor": videos})
-    write_json(fresh / TOKENIZER, read_json(fresh / TOKENIZER) | {"processor_class": stock})
-    return True
-
-
 def told(
     run: Run,
     manifest: dict[str, Any],
     row: str,
     policy: models.Policy,
-    image_only: bool,
     licence: str | None,
     datasets: Sequence[str],
 ) -> Facts:
-    """What the card of a row tells; `image_only` says how its processor was saved."""
+    """What the card of a row tells."""
     shown, limit = usage.example(run), run.recipe.grpo.max_completion_tokens
     stage = run.models()[row].name
     return Facts(
@@ -178,7 +155,7 @@ def told(
         licence=licence,
         datasets=datasets,
         adapter=(run.models()[row] / ADAPTER).is_dir(),
-        transformers_code=usage.with_transformers(policy, shown, limit, image_only=image_only),
+        transformers_code=usage.with_transformers(policy, shown, limit),
         vllm_code=usage.with_vllm(policy, shown, limit),
     )
 

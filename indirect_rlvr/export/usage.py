@@ -15,6 +15,7 @@ from indirect_rlvr.data import proxy
 from indirect_rlvr.pipeline import Run
 from indirect_rlvr.training import dataset
 from indirect_rlvr.training.models import Policy, suppressed_token_ids
+from indirect_rlvr.training.tiny import ImageOnlyProcessor
 
 TRANSFORMERS = Template("""\
 $imports
@@ -69,9 +70,10 @@ def example(run: Run) -> Example:
     return Example(row["prompt"][0]["content"], [_size(Path(path)) for path in row.get("images", ())])
 
 
-def with_transformers(policy: Policy, shown: Example, limit: int, *, image_only: bool) -> str:
-    """Code that asks the model in the current folder with transformers; `limit` is in tokens. `image_only`: the
-    processor was saved without its part for videos, and is loaded in a way that needs no torchvision."""
+def with_transformers(policy: Policy, shown: Example, limit: int) -> str:
+    """Code that asks the model in the current folder with transformers; `limit` is in tokens. A processor that was used
+    here without its part for videos is loaded in a way that needs no torchvision."""
+    image_only = isinstance(policy.processor, ImageOnlyProcessor)
     auto = "AutoModelForImageTextToText" if policy.is_vision else "AutoModelForCausalLM"
     loader = "AutoProcessor" if policy.is_vision else "AutoTokenizer"
     names = [auto] if image_only else sorted([auto, loader])

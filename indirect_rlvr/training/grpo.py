@@ -80,6 +80,7 @@ def train(
         deferred() as stop,
         TemporaryDirectory(prefix="patches-", dir=going.folder) as spilled,
     ):
+        processes.wait()  # until each has its own folder for patches: who fails first takes the stage's away
         folder, chosen = going.folder, _plan(tasks, settings, seed)
         if chosen.left_out:
             rows = [{"task_id": task.id, "difficulty": task.difficulty} for task in chosen.tasks]

@@ -100,7 +100,12 @@ def _looked_at(rows: datasets.Dataset, image: Callable[[dict[str, Any]], Image.I
             return batch
         return batch | {"images": [[image(stored) for stored in row] for row in batch["images"]]}
 
-    return rows.with_transform(look)
+    return undecoded(rows).with_transform(look)
+
+
+def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
+    """The same rows, whose images are {"path", "bytes"} as the data set holds them."""
+    return rows.with_format(None).cast_column("images", datasets.List(datasets.Image(decode=False)))
 
 
 def _source(stored: dict[str, Any]) -> str | bytes:

@@ -71,7 +71,7 @@ def told(run: Path) -> Facts:
     """What the card of the last row is made from."""
     with bundle.source(str(run)) as prepared:
         manifest = read_json(run / "manifest.json")
-        return hub.told(prepared, manifest, "geo-r1", models.load(run / "grpo"), True, None, ())
+        return hub.told(prepared, manifest, "geo-r1", models.load(run / "grpo"), None, ())
 
 
 def front_matter(text: str) -> dict[str, Any]:
@@ -180,11 +180,9 @@ def test_the_exported_model_is_the_row(run: Path, exported: Path) -> None:
     assert (exported / "recipe.toml").read_text() == (run / "recipe.toml").read_text()
 
 
-def test_the_stock_processor_is_named_where_the_image_only_one_was_saved(run: Path, exported: Path) -> None:
-    assert read_json(run / "grpo" / "processor_config.json")["processor_class"] == "ImageOnlyProcessor"
+def test_the_stock_processor_is_named_where_the_image_only_one_was_used(run: Path, exported: Path) -> None:
     written = read_json(exported / "processor_config.json")
     assert (written["processor_class"], written["video_processor"]["patch_size"]) == ("Qwen2_5_VLProcessor", 14)
-    assert read_json(exported / "tokenizer_config.json")["processor_class"] == "Qwen2_5_VLProcessor"
     image, text = Image.new("RGB", (84, 56)), "<|vision_start|><|image_pad|><|vision_end|>"
     ours, theirs = (load_processor(at)(text=[text], images=[image])["input_ids"] for at in (run / "grpo", exported))
     assert ours == theirs
@@ -275,7 +273,7 @@ def test_hostile_text_stays_text(told: Facts, run: Path) -> None:
     audit = {**told.audit, "overridden": [HOSTILE], "problems": [HOSTILE]}
     results = {**told.results, "transfer": {**told.results["transfer"], "statement": HOSTILE}}
     shown = usage.Example([{"type": "text", "text": HOSTILE + "'''\"\"\"\\"}], [])
-    code = usage.with_transformers(models.load(run / "grpo"), shown, 5, image_only=True)
+    code = usage.with_transformers(models.load(run / "grpo"), shown, 5)
     compile(code, "card", "exec")
     facts = replace(told, manifest=manifest, recipe=recipe, audit=audit, results=results, transformers_code=code)
     text = card(facts)
@@ -347,7 +345,7 @@ def test_the_code_for_a_model_of_text_alone_answers_too(tmp_path: Path, monkeypa
     Qwen2ForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     policy = models.load(tmp_path)
-    code = usage.with_transformers(policy, usage.Example("Which code?", ()), 6, image_only=False)
+    code = usage.with_transformers(policy, usage.Example("Which code?", ()), 6)
     with inside(tmp_path, monkeypatch) as said:
         exec(compile(code, "card", "exec"), {})
     turns = [({"role": "user", "content": [{"type": "text", "text": "Which code?"}]},)]
