@@ -35,6 +35,9 @@ class Tasks(Section):
     """How sets are formed: without an anchor; the same in blocks of like nuisance; or around an anchor, which leaks."""
     short: Literal["widen", "drop"] = "widen"
     """A record without k − 1 neighbours in the smallest cell tries the next larger ones, or is dropped and counted."""
+    mined: str = ""
+    """A folder that `rlvr data mine` has filled: its sets are asked, and none are formed. Mined with the run's K,
+    sampler, cells and r_min; each is looked at again."""
     audit_alpha: float = Field(0.001, gt=0, lt=1)
     """A probe that beats 1/k at this significance refuses the data set."""
     accepted_probes: tuple[str, ...] = ()

@@ -125,11 +125,13 @@ def _execute(
 
 
 def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...]) -> None:
-    """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages or
-    another number of processes than those before them, unless that is accepted."""
+    """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages than
+    those before them, or than those done together with another number of processes, unless that is accepted."""
     todo = {stage.name: why for stage in plan if (why := reason(run, manifest, stage))}
     old = {name: why for name, why in todo.items() if why.startswith(OUT_OF_DATE)}
     now = manifests.surroundings(manifest)
+    if not any(stage.together and stage.name in manifest["stages"] for stage in stages(run.recipe)):
+        now.pop("processes")  # the first one made alone whatever is finished
     changed = [name for name in now if manifest["stages"] and todo and before.get(name) != now[name]]
     if run.accept_changes or not (old or changed):
         return
@@ -273,13 +275,17 @@ def _set_up_process(threads: int) -> None:
 
 def require_possible(run: Run) -> None:
     """Say now what would stop a later stage: a base model that is not there, a reward of unknown terms, options that
-    TRL lacks, a teacher that cannot be asked."""
+    TRL lacks, a mining that is not finished, a teacher that cannot be asked."""
     from indirect_rlvr.rewards.composite import build
     from indirect_rlvr.training.base import require_trainable
 
     recipe = run.recipe
     require_trainable(recipe.model.path)
     build(recipe.reward, run.domain.rewards())
+    if recipe.tasks.mined and not (run.folder / "tasks.jsonl").exists():
+        from indirect_rlvr.data.mining import finished
+
+        finished(Path(recipe.tasks.mined))
     if recipe.scaffold.count and not (run.folder / "sft.jsonl").exists():
         from indirect_rlvr.scaffolds.askers import require_usable as require_teacher
 

@@ -7,13 +7,16 @@ there for the same settings is skipped; `engine.py` does the skipping, the marki
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.processes import is_first
 from indirect_rlvr.progress import each
-from indirect_rlvr.types import Counts, ProxyTask, Split
+from indirect_rlvr.types import CandidateSet, Counts, Neighbourhood, ProxyTask, Record, Split
+
+if TYPE_CHECKING:
+    from indirect_rlvr.data.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def records(run: Run) -> Counts:
 
 def tasks(run: Run) -> Counts:
     """Records → tasks.jsonl and audit.json: symmetric candidate sets, balanced answers, refused if a shortcut pays."""
-    from indirect_rlvr.data import audit, difficulty, negatives, proxy
+    from indirect_rlvr.data import audit, difficulty, proxy
     from indirect_rlvr.data import records as store
     from indirect_rlvr.data.looks import Looks
     from indirect_rlvr.run import file_digest, write_json
@@ -75,9 +78,7 @@ def tasks(run: Run) -> Counts:
     settings, seed = run.recipe.tasks, run.recipe.seed
     known = store.read(run.views / "records.jsonl")
     near, looks = run.domain.neighbourhood(), Looks(run.views)
-    sets, dropped = negatives.form_sets(
-        known, near, settings.k, seed, sampler=settings.sampler, short=settings.short, looks=looks
-    )
+    sets, dropped, origin = _candidate_sets(run, known, near, looks)
     limit: dict[Split, int] = {"train": settings.train, "test": settings.test}
     made = proxy.make_tasks(run.domain, sets, known, queries_per_set=settings.queries_per_set, limit=limit, seed=seed)
     made = difficulty.measured(made, known, near, run.views)
@@ -93,6 +94,7 @@ def tasks(run: Run) -> Counts:
         "sha256": file_digest(run.folder / "tasks.jsonl"),
         "neighbourhood": {name: getattr(near, name) for name in ("keys", "cells", "r_min", "buffer", "unit", "metric")},
         "sampler": settings.sampler,
+        **origin,
         "leaks_allowed": report["overridden"],
     }
     return Counts(len(made), "tasks", dropped, proxy.shortage(made, limit))
@@ -183,6 +185,21 @@ def report(run: Run) -> Counts:
 
     write(run.folder)
     return Counts(1, "report")
+
+
+def _candidate_sets(
+    run: Run, known: list[Record], near: Neighbourhood, looks: "Looks"
+) -> tuple[list[CandidateSet], dict[str, int], dict[str, str]]:
+    """Sets mined before or formed here; what was dropped; and the digest of the mining where there is one."""
+    from indirect_rlvr.data import mined, negatives
+
+    settings, seed = run.recipe.tasks, run.recipe.seed
+    if settings.mined:
+        return mined.adopt(Path(settings.mined), known, near, settings, seed, looks)
+    sets, dropped = negatives.form_sets(
+        known, near, settings.k, seed, sampler=settings.sampler, short=settings.short, looks=looks
+    )
+    return sets, dropped, {}
 
 
 def _tasks(run: Run, split: Split) -> list[ProxyTask]:

@@ -188,6 +188,18 @@ def test_other_packages_are_refused_where_something_is_still_to_do(tmp_path: Pat
     assert "tasks kept" in run(tmp_path / "run", accept=True)[-1]
 
 
+def test_another_number_of_processes_matters_only_after_something_they_did_together(tmp_path: Path) -> None:
+    run(tmp_path / "run", last="records")
+    found = manifest(tmp_path / "run")
+    found["hardware"]["processes"] = 8
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    assert "tasks kept" in run(tmp_path / "run")[-1]
+    found["stages"]["sft"] = found["stages"]["records"]
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises(ConfigError, match="the processes changed, so what is still to do may differ. Give --accept"):
+        run(tmp_path / "run")
+
+
 def test_from_makes_a_finished_stage_again(tmp_path: Path) -> None:
     run(tmp_path / "run")
     said = run(tmp_path / "run", first="tasks")

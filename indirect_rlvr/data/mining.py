@@ -150,15 +150,21 @@ def splits_of(batch: pa.Table, job: Job) -> pa.Array:
     return batch[job.columns.split].cast(pa.string()).combine_chunks()
 
 
+def finished(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished mining; raises RunError where there is none, or it is torn or not complete."""
+    manifest = _manifest(folder)
+    if manifest.get("state") != "complete":
+        raise RunError(f"the mining in `{folder}` is not complete; give its command again")
+    return manifest
+
+
 def read_sets(folder: Path) -> pa.Table:
     """All sets of a finished mining, sorted by id.
 
     Raises RunError where the mining is not complete, or a shard is missing, torn or changed.
     """
-    manifest = _manifest(folder)
-    if manifest.get("state") != "complete":
-        raise RunError(f"the mining in `{folder}` is not complete; give its command again")
-    tables = [pq.read_table(folder / check_shard(folder, entry)["file"]) for entry in manifest["shards"]]
+    shards = finished(folder)["shards"]
+    tables = [pq.read_table(folder / check_shard(folder, entry)["file"]) for entry in shards]
     return pa.concat_tables(tables).sort_by("set_id")
 
 

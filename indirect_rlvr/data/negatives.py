@@ -51,7 +51,8 @@ def form_sets(
     by_tag = dict(zip(rows.tags.tolist(), records, strict=True))
     plan, members, levels = _without_matches(rows, plan, neighbourhood.matches, by_tag)
     sets = [
-        _candidate_set([by_tag[tag] for tag in tags], level, plan) for tags, level in zip(members, levels, strict=True)
+        named([by_tag[tag] for tag in tags], level, plan.sampler == RING)
+        for tags, level in zip(members, levels, strict=True)
     ]
     used = {record for candidates in sets for record in candidates.members}
     for split in sorted({record.split for record in records if record.split}):
@@ -82,9 +83,10 @@ def _without_matches(
     )
 
 
-def _candidate_set(members: Sequence[Record], level: int, plan: Plan) -> CandidateSet:
+def named(members: Sequence[Record], level: int, is_ring: bool) -> CandidateSet:
+    """The set of these records, named after them; of a ring the first one is the anchor."""
     ids = tuple(record.id for record in members)
-    anchor = ids[0] if plan.sampler == RING else ""
+    anchor = ids[0] if is_ring else ""
     split = members[0].split
     assert split, "records without a split are refused before"
     name = f"{split}-{level}-{digest([anchor, *sorted(ids)] if anchor else sorted(ids))[:16]}"

@@ -44,7 +44,7 @@ def require_usable(grpo: Grpo, health: Health) -> None:
     table = grpo.trl
     given = [key for key in table if key.startswith("vllm_")]
     if not table.get("use_vllm"):
-        if given:
+        if given and "use_vllm" not in table:  # false turns off what a recipe turns on, whose other keys stay
             raise ConfigError(f"`grpo.trl.{given[0]}` has no effect without `use_vllm = true`: set it, or leave it out")
         return
     mode = table.get("vllm_mode", "colocate")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from indirect_rlvr.training import models
+from indirect_rlvr.training.images import decoded
 from indirect_rlvr.training.prompt_lengths import longest
 
 SIZES = ((28, 28), (1200, 30), (300, 200), (513, 700))
@@ -20,12 +21,14 @@ def _prompt(images: int, text: str) -> list[dict[str, Any]]:
 
 
 def _rows(stored: list[list[Any]]) -> datasets.Dataset:
+    """As `grpo_dataset` makes them: decoded when a row is asked for."""
     columns = {
         "task_id": [f"t{index}" for index in range(len(stored))],
         "prompt": [_prompt(len(images), text) for images, text in zip(stored, TEXTS, strict=True)],
         "images": stored,
     }
-    return datasets.Dataset.from_dict(columns).cast_column("images", datasets.List(datasets.Image(mode="RGB")))
+    stored_only = datasets.List(datasets.Image(decode=False))
+    return decoded(datasets.Dataset.from_dict(columns).cast_column("images", stored_only))
 
 
 def _lengths(rows: datasets.Dataset, policy: models.Policy) -> list[int]:

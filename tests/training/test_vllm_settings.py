@@ -48,6 +48,10 @@ def test_a_setting_that_cannot_work_is_refused(table: dict[str, Any], message: s
         vllm_settings.require_usable(Grpo(trl=table), Health())
 
 
+def test_what_a_recipe_says_of_vllm_may_stay_where_it_is_turned_off() -> None:
+    vllm_settings.require_usable(Grpo(trl={"use_vllm": False, "vllm_enable_sleep_mode": True}), Health())
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_machine_that_cannot_send_weights_to_a_server_is_refused() -> None:
     table = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": "http://localhost:8000"}
