@@ -146,7 +146,7 @@ def run(
     from indirect_rlvr import engine
 
     name = _chosen(domain)
-    if nodes > 1 and emit is None:
+    if nodes > 1 and emit is None and not dry_run:
         raise ConfigError(f"--nodes {nodes} needs --emit slurm: rlvr itself starts processes on this machine only")
     processes.join()
     prepared, recipe_name = engine.prepare(
@@ -158,10 +158,11 @@ def run(
         accept_changes=accept_changes,
     )
     if dry_run:
-        typer.echo(engine.plan(prepared, recipe_name, first, last))
+        typer.echo(engine.plan(prepared, recipe_name, first, last, nproc * nodes))
     elif emit:
         from indirect_rlvr import launch
 
+        engine.require_started(prepared, first, last, nproc * nodes)
         typer.echo(launch.slurm(launch.without_own(sys.argv[1:]), f"rlvr-{name}", nproc, nodes), nl=False)
     elif not started(nproc):
         engine.execute(prepared, recipe_name, first, last, typer.echo)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -39,12 +39,14 @@ class Finding:
     remedy: str = ""
 
 
-def examine(out: Path, domain: str | None = None, recipe: str = "default") -> list[Finding]:
-    """All findings, for runs that go below `out`; with a domain also of what a run of `recipe` needs."""
+def examine(
+    out: Path, domain: str | None = None, recipe: str = "default", overrides: Sequence[str] = ()
+) -> list[Finding]:
+    """All findings, for runs that go below `out`; with a domain also of what a run of the recipe needs."""
     found = [*packages(), *extras(), torch_build(), gpu(), torchvision(), vllm()]
     found += [disk(out), writable("runs folder", out), writable("model cache", hub_cache())]
     found += [threads(os.environ, os.cpu_count() or 1), offline(os.environ), *domains()]
-    return found + (run(domain, recipe, out, os.environ) if domain else [])
+    return found + (run(domain, recipe, out, os.environ, overrides) if domain else [])
 
 
 def text(found: list[Finding]) -> str:
@@ -209,14 +211,16 @@ def domains() -> list[Finding]:
     return found or [Finding("domains", "stops", "none is installed", "pip install -e domains/geo")]
 
 
-def run(domain: str, recipe: str, out: Path, environment: Mapping[str, str]) -> list[Finding]:
+def run(
+    domain: str, recipe: str, out: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()
+) -> list[Finding]:
     """What a run of this recipe needs: the recipe itself, its model where it says that it is, and what it will take of
     packages, GPUs, memory, data and disk."""
     from indirect_rlvr import engine
 
     name = f"recipe {recipe} of {domain}"
     try:
-        prepared, _ = engine.prepare(domain, recipe, [], out / domain)
+        prepared, _ = engine.prepare(domain, recipe, list(overrides), out / domain)
         engine.require_possible(prepared)
     except RlvrError as error:
         return [Finding(name, "stops", str(error), "mend the recipe")]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -15,7 +16,7 @@ from indirect_rlvr import manifest as manifests
 from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.domain import load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError, RlvrError, RunError
-from indirect_rlvr.estimate.fits import TRAININGS, require_fits
+from indirect_rlvr.estimate.fits import TRAININGS, require_fits, require_processes
 from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
@@ -125,14 +126,17 @@ def _execute(
 
 
 def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...]) -> None:
-    """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages than
-    those before them, or than those done together with another number of processes, unless that is accepted."""
+    """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages or
+    another number of processes than those before them, unless that is accepted.
+
+    The number counts once a stage that is done together is finished; a training that was broken off looks for itself.
+    """
     todo = {stage.name: why for stage in plan if (why := reason(run, manifest, stage))}
     old = {name: why for name, why in todo.items() if why.startswith(OUT_OF_DATE)}
     now = manifests.surroundings(manifest)
-    if not any(stage.together and stage.name in manifest["stages"] for stage in stages(run.recipe)):
-        now.pop("processes")  # the first one made alone whatever is finished
-    changed = [name for name in now if manifest["stages"] and todo and before.get(name) != now[name]]
+    done = manifest["stages"]
+    matters = {"packages": bool(done), "processes": any(each.together and each.name in done for each in plan)}
+    changed = [name for name in now if matters[name] and todo and before.get(name) != now[name]]
     if run.accept_changes or not (old or changed):
         return
     follows = [f"made anew: {name} ({why})" for name, why in old.items()]
@@ -199,15 +203,26 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
     return f"{OUT_OF_DATE}: {', '.join(changed) or 'the list of stages'} changed"
 
 
-def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None) -> str:
-    """What a run would do and cost, as text: the resolved recipe, the stages with their state, the budget of tokens,
-    and the estimate of memory and hours.
+def require_started(run: Run, first: str | None, last: str | None, count: int) -> None:
+    """Raise ConfigError where a training from `first` to `last` is for another number of processes than `count`."""
+    names = [stage.name for stage in stages(run.recipe)]
+    start, end = _bounds(names, first, last)
+    if set(TRAININGS) & set(names[start : end + 1]):
+        require_processes(run.recipe, count)
 
-    Raises ConfigError for what would stop the run later.
+
+def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None = None, count: int = 1) -> str:
+    """What a run of `count` processes would do and cost, as text: the resolved recipe, the stages with their state, the
+    budget of tokens, and the estimate of memory and hours.
+
+    1 is the number where none was given: the recipe's own counts then. Raises ConfigError for what would stop the run
+    later on any machine; what this one lacks is for `rlvr doctor`.
     """
     from indirect_rlvr.estimate.estimate import told
 
     require_possible(run)
+    if count > 1:
+        require_started(run, first, last, count)
     wanted = stages(run.recipe)
     _, end = _bounds([stage.name for stage in wanted], first, last)
     path = run.folder / MANIFEST
@@ -217,7 +232,10 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
         why = reason(run, manifest, stage)
         lines.append(f"  {stage.name:10} {'skip: finished' if why is None else 'run: ' + why:32} {stage.help}")
     lines += ["", "cost:", *(f"  {line}" for line in costs(run))]
-    return "\n".join([*lines, "", "estimate:", *(f"  {line}" for line in told(run))])
+    lines += ["", "estimate:", *(f"  {line}" for line in told(run, count))]
+    return "\n".join(
+        [*lines, "", "what this machine lacks for it: rlvr doctor with the same --domain, --recipe and --set"]
+    )
 
 
 def costs(run: Run) -> list[str]:
@@ -227,12 +245,13 @@ def costs(run: Run) -> list[str]:
     recipe, grpo = run.recipe, run.recipe.grpo
     per_row = recipe.evaluation.tasks + len(CONTROLS) * recipe.evaluation.control_tasks
     trainings = sum(stage.name.startswith("grpo") for stage in stages(recipe))
+    of = "1 training" if trainings == 1 else f"{trainings} trainings"
     rollouts = trainings * grpo.steps * grpo.prompts_per_step * grpo.group_size
     return [
         *(hired.outlook(recipe.scaffold) if recipe.scaffold.count else ()),
         f"SFT: {recipe.sft.steps * recipe.sft.batch:,} traces" if recipe.scaffold.count else "SFT: left out",
         f"GRPO: {rollouts:,} rollouts of at most {grpo.max_completion_tokens:,} tokens "
-        f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {trainings} trainings of {grpo.steps:,} steps"
+        f"(at most {rollouts * grpo.max_completion_tokens:,} tokens) in {of} of {grpo.steps:,} steps"
         if trainings
         else "GRPO: left out",
         f"evaluation: at most {len(run.models()) * per_row:,} completions of proxy tasks, "
@@ -258,13 +277,15 @@ def _index(names: list[str], name: str | None, default: int) -> int:
 def _set_up_process(threads: int) -> None:
     """Threads that spin against each other make everything slower, and another number of them gives other bytes.
 
-    The progress bars of transformers' own loading and saving go; ours stay. Of several processes only the first warns.
+    The progress bars of transformers' own loading and saving go, those of datasets where nobody watches; ours stay. Of
+    several processes only the first warns.
     """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if not processes.is_first():
+    if not (processes.is_first() and sys.stderr.isatty()):
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+    if not processes.is_first():
         logging.disable(logging.WARNING)
     import torch
     from transformers.utils import logging as transformers_logging
@@ -304,6 +325,14 @@ def _require_ready(recipe: Recipe, wanted: set[str]) -> None:
     """Say now what this machine and these processes lack for the trainings among the stages `wanted`."""
     if wanted & set(TRAININGS):
         require_fits(recipe)
+        if recipe.parallel.strategy == "zero3":
+            from indirect_rlvr.training import parallel
+
+            parallel.require_installed(recipe.parallel)
+        if recipe.model.lora.rank:
+            from indirect_rlvr.training import lora
+
+            lora.require_installed(recipe.model)
     if recipe.grpo.trl.get("use_vllm") and wanted & {"grpo-zero", "grpo"}:
         from indirect_rlvr.training.vllm_settings import require_here
 

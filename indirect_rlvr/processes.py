@@ -4,12 +4,14 @@ Launchers (torchrun, accelerate, SLURM with either) say so in the environment, b
 imports torch for a process that is alone.
 """
 
+import atexit
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from indirect_rlvr.errors import RlvrError, RunError
 
@@ -98,6 +100,21 @@ def leave() -> None:
     wait()
     torch.distributed.destroy_process_group()
     _store = None
+
+
+def end(ended: SystemExit) -> NoReturn:
+    """End this process as `ended` says.
+
+    One of several ends at once after what was registered for the end: threads of PyTorch's that are still there when
+    Python takes itself apart abort it now and then, after a run that went well ("terminate called without an active
+    exception").
+    """
+    if count() == 1 or not isinstance(ended.code, int | None):
+        raise ended
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended.code or 0)
 
 
 def wait() -> None:

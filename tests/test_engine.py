@@ -314,3 +314,29 @@ def test_a_dry_run_estimates_memory_prompts_and_hours(tmp_path: Path) -> None:
     text = engine.plan(prepared, name)
     assert "439,968 parameters" in text and "tasks of the first" in text
     assert "memory of each of 2 x" in text and "sft, peak: " in text and "evaluate: less than a minute" in text
+
+
+def test_a_dry_run_is_of_the_processes_that_were_asked_for_and_refuses_those_a_training_would(tmp_path: Path) -> None:
+    any_number, name = engine.prepare("template", "default", SMALL, tmp_path / "run")
+    assert "memory of each of 4 x" in engine.plan(any_number, name, count=4)
+    two, _ = engine.prepare("template", "default", [*SMALL, "parallel.processes=2"], tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"made for 2 processes .* has 4"):
+        engine.plan(two, name, count=4)
+    engine.plan(two, name, last="scaffold", count=4)
+
+
+def test_a_dry_run_says_of_hours_what_they_cost_together(tmp_path: Path) -> None:
+    long = [*SMALL, "grpo.steps=4000000", "parallel.processes=2", "parallel.gpu=h100"]
+    prepared, name = engine.prepare("template", "default", long, tmp_path / "run")
+    said = engine.plan(prepared, name)
+    assert "time on 2 x " in said and "sft: less than a minute" in said
+    together = re.search(r"together: [\d.]+ (min|h) to ([\d.,]+) h, or [\d,]+ to ([\d,]+) GPU hours", said)
+    assert together is not None, said
+    hours, spent = (float(each.replace(",", "")) for each in together.group(2, 3))
+    assert spent == pytest.approx(2 * hours, rel=0.06)  # two digits of the one
+
+
+def test_what_this_machine_lacks_does_not_hide_what_a_dry_run_says(tmp_path: Path) -> None:
+    sharded = [*SMALL, "parallel.strategy=zero3", "parallel.processes=8"]
+    prepared, name = engine.prepare("template", "default", sharded, tmp_path / "run")
+    assert "sft, peak: " in engine.plan(prepared, name)

@@ -125,6 +125,19 @@ def test_a_signal_to_the_launcher_is_a_clean_stop_with_a_checkpoint(tmp_path: Pa
     assert manifest(tmp_path / "run")["state"] == "interrupted"
 
 
+def test_two_processes_train_calmly_on_what_one_has_prepared_and_one_does_not_go_on_with_their_model(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "run"
+    assert whole(out, "--until", "scaffold").returncode == 0
+    done = whole(out, "--nproc", "2", "--until", "sft")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[3/8] scaffold: finished before, skipped" in done.stdout
+    refused = whole(out, "--until", "grpo")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "made under other conditions: the processes changed" in refused.stderr
+
+
 def test_another_recipe_in_one_process_is_one_error_and_nothing_starts(
     tmp_path: Path, in_processes: Callable[..., list[subprocess.CompletedProcess[str]]]
 ) -> None:

@@ -76,6 +76,15 @@ def test_the_processes_are_not_told_what_is_for_the_launcher() -> None:
     assert launch.without_own(given) == ["run", "-d", "geo", "--set", "seed=1"]
 
 
+def test_a_script_that_a_training_would_refuse_is_not_printed(tmp_path: Path) -> None:
+    made = ("--set", "parallel.processes=8", "--emit", "slurm", "--out", str(tmp_path / "run"))
+    done = rlvr("--nproc", "8", "--nodes", "2", *made)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "made for 8 processes (`parallel.processes`) and this run has 16" in done.stderr
+    assert rlvr("--nproc", "4", "--nodes", "2", *made).returncode == 0
+    assert rlvr(*made, "--until", "tasks").returncode == 0
+
+
 def test_the_script_for_slurm_is_one_that_bash_reads_and_runs_this_command(tmp_path: Path) -> None:
     hostile = "it's $(touch hacked) `touch hacked` \"; touch hacked"
     done = rlvr("--nproc", "8", "--nodes", "4", "--emit", "slurm", "--out", hostile)

@@ -34,9 +34,14 @@ class Estimate:
     hours: dict[str, Band]
 
 
-def processes_of(recipe: Recipe) -> int:
-    """The processes that a recipe was made for; where it does not say, those of this launch."""
-    return recipe.parallel.processes or launched.count()
+def processes_of(recipe: Recipe, started: int) -> int:
+    """The processes that a recipe was made for; where it does not say, those to be started or those of this launch."""
+    return recipe.parallel.processes or max(started, launched.count())
+
+
+def has_card(recipe: Recipe) -> bool:
+    """Whether there is a GPU here, or one that the recipe was made for."""
+    return recipe.parallel.gpu != "any" or here() is not None
 
 
 def card_of(recipe: Recipe) -> Card:
@@ -55,15 +60,16 @@ def here() -> Card | None:
     return known(least.name, float(least.total_memory))
 
 
-def estimate(run: Run, model: Base) -> Estimate:
-    """What a run will need; raises ConfigError for batches that the processes cannot share."""
+def estimate(run: Run, model: Base, started: int = 1) -> Estimate:
+    """What a run of the recipe's processes, else of `started` ones, will need; raises ConfigError for batches that the
+    processes cannot share."""
     recipe = run.recipe
     try:
         seen = prompts.measured(run, model)
     except (RlvrError, OSError) as error:  # the data may not be there yet: a dry run says so and goes on
         why = error if isinstance(error, RlvrError) else ConfigError(str(error))
         seen = prompts.assumed(run, model, why)
-    count, card = processes_of(recipe), card_of(recipe)
+    count, card = processes_of(recipe, started), card_of(recipe)
     held = parameters.count(model.config, recipe.model)
     setting = hours.Setting(recipe, model.shape, seen, count, card)
     names = [stage.name for stage in stages(recipe)]
@@ -101,13 +107,13 @@ def grpo_pass(recipe: Recipe, seen: Prompts, count: int) -> Pass:
     return Pass(groups, tokens, rows, settings.max_completion_tokens, patches, settings.shared_prefix)
 
 
-def told(run: Run) -> list[str]:
-    """The estimate of a run as text, or why there is none; raises ConfigError as `estimate` does."""
+def told(run: Run, started: int = 1) -> list[str]:
+    """The estimate of a run as text, or why there is none; `started` and what is raised are those of `estimate`."""
     try:
         model = prompts.base(run)
     except ConfigError as error:  # the run may still fetch it
         return [f"none: {error}"]
-    return lines(estimate(run, model), run.recipe)
+    return lines(estimate(run, model, started), run.recipe)
 
 
 def lines(found: Estimate, recipe: Recipe) -> list[str]:
@@ -121,13 +127,19 @@ def lines(found: Estimate, recipe: Recipe) -> list[str]:
         f"prompts: {seen.tokens:,.0f} tokens on average, {seen.most_tokens:,} at most, {seen.images} images with "
         f"{seen.patches:,.0f} patches ({seen.basis})",
         *([f"  {seen.missing}"] if seen.missing else []),
-        f"memory of each of {found.processes} x {card.name} ({size(card.memory)}), {recipe.parallel.strategy}:",
+        f"memory of each of {found.processes} x {card.name} ({size(card.memory)}), {recipe.parallel.strategy}"
+        + (":" if has_card(recipe) else "; none is here, and of a processor nothing is estimated:"),
     ]
     for name, used in found.memory.items():
         text += [f"  {line}" for line in memory_lines(name, used, card)]
-    text.append("hours (floors of arithmetic and memory traffic over the share of the peak that is usual):")
-    text += [f"  {name}: {_hours(band)}" for name, band in found.hours.items()]
-    return text
+    text.append(
+        f"time on {found.processes} x {card.name} (what arithmetic and memory traffic take at the share of the card's "
+        "peak that is usual; data, scaffolds, loading and saving left out):"
+    )
+    text += [f"  {name}: {_time(band)}" for name, band in found.hours.items()]
+    low, high = (sum(ends) for ends in zip(*found.hours.values(), strict=True))
+    spent = f", or {low * found.processes:,.0f} to {high * found.processes:,.0f} GPU hours"
+    return [*text, f"  together: {_time((low, high))}{spent if high * found.processes >= 1 else ''}"]
 
 
 def memory_lines(name: str, used: Memory, card: Card) -> list[str]:
@@ -152,7 +164,12 @@ def _parts(parts: dict[str, float]) -> str:
     return ", ".join(f"{name} {size(count)}" for name, count in parts.items() if count)
 
 
-def _hours(band: Band) -> str:
+def _time(band: Band) -> str:
+    """A band of hours in words, to two digits, for example "47 min to 4.2 h"."""
     if band[1] < 1 / 60:
         return "less than a minute"
-    return " to ".join(f"{value:.2g}" if value < 100 else f"{value:,.0f}" for value in band)
+    return " to ".join(_two_digits(60 * value, "min") if value < 1 else _two_digits(value, "h") for value in band)
+
+
+def _two_digits(value: float, unit: str) -> str:
+    return f"{value:.2g} {unit}" if value < 99.5 else f"{value:,.0f} {unit}"

@@ -29,7 +29,8 @@ def require_processes(recipe: Recipe, started: int) -> None:
     if wanted not in (0, started):
         raise ConfigError(
             f"the recipe was made for {wanted} processes (`parallel.processes`) and this run has {started}, with which "
-            f"its batches and its memory would be others; start it with --nproc {wanted}, or say with --set "
+            f"its batches and its memory would be others; start it with --nproc {wanted}, or so many over all "
+            f"machines, or say with --set "
             f"parallel.processes={started} that this is meant: --dry-run then says what it needs"
         )
 

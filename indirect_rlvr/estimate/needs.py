@@ -10,10 +10,11 @@ from indirect_rlvr.config import Recipe
 from indirect_rlvr.doctor import OURS, Finding, existing
 from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.estimate import memory, prompts
-from indirect_rlvr.estimate.estimate import Estimate, estimate, here, verdict
+from indirect_rlvr.estimate.estimate import Estimate, estimate, has_card, here, verdict
 from indirect_rlvr.estimate.memory import Memory
 from indirect_rlvr.pipeline import Run
 from indirect_rlvr.progress import size
+from indirect_rlvr.scaffolds.askers import lacks_key
 
 REMEDIES = (
     "in this order: gradient_checkpointing, a smaller per_device_train_batch_size, vllm_enable_sleep_mode with a "
@@ -33,7 +34,9 @@ def needs(run: Run) -> list[Finding]:
         told = estimate(run, model)
     except RlvrError as error:
         return [*found, Finding("recipe's batches", "stops", str(error), "mend the recipe")]
-    return [*found, data(told), *precision(recipe, told), *fitting(recipe, told), *host(recipe, told), disk(run, told)]
+    found += [*teacher(recipe), data(told), *precision(recipe, told)]
+    found += fitting(recipe, told) if has_card(recipe) else []
+    return [*found, *host(recipe, told), disk(run, told)]
 
 
 def packages(recipe: Recipe) -> list[Finding]:
@@ -65,11 +68,25 @@ def gpus(recipe: Recipe) -> list[Finding]:
     needed = recipe.parallel.gpu != "any" or bool(recipe.grpo.trl.get("use_vllm"))
     if not needed:
         return [Finding("recipe's GPUs", "note", f"{made_for}, {there} here", "it also runs without, on the processor")]
-    remedy = (
-        f"run it where {wanted} are, on several machines (docs/estimates.md), or take a recipe for fewer; "
-        f"--set parallel.processes={max(1, there)} says that another number is meant, and --dry-run what it needs then"
-    )
+    remedy = "run it where there is one" if wanted == 1 else f"run it where {wanted} are, be it on several machines"
+    remedy += " (docs/distributed.md)"
+    if wanted > 1:
+        fewer = f"--set parallel.processes={max(1, there)}"
+        remedy += f", or take a recipe for fewer; {fewer} says that another number is meant"
     return [Finding("recipe's GPUs", "stops", f"{made_for}, {there} here", remedy)]
+
+
+def teacher(recipe: Recipe) -> list[Finding]:
+    """Who has to be up for the stage `scaffold`; nothing is asked here, and nothing said where the rules write."""
+    asked = recipe.scaffold
+    if not asked.count or asked.writer == "rules":
+        return []
+    where = f" at `{asked.teacher.url}`" if asked.writer == "openai-url" else ""
+    detail = f"the stage scaffold asks `{asked.teacher.model}`{where} ({asked.writer}), which was not tried"
+    remedy = (
+        lacks_key(asked) or "have it ready for --until scaffold, or --set scaffold.writer=rules (docs/scaffolds.md)"
+    )
+    return [Finding("recipe's teacher", "note", detail, remedy)]
 
 
 def data(told: Estimate) -> Finding:
@@ -119,7 +136,8 @@ def _fits(name: str, used: Memory, told: Estimate) -> Finding:
 def host(recipe: Recipe, told: Estimate) -> list[Finding]:
     """The host's memory while all processes load the model."""
     needed, there = memory.host(recipe, told.held, told.processes), float(psutil.virtual_memory().total)
-    detail = f"{size(needed)} while {told.processes} processes load the model, {size(there)} here"
+    who = "a process loads" if told.processes == 1 else f"{told.processes} processes load"
+    detail = f"{size(needed)} while {who} the model, {size(there)} here"
     if needed < there:
         return [Finding("recipe's host memory", "well", detail)]
     return [Finding("recipe's host memory", "note", detail, "several machines share it; else fewer processes")]

@@ -31,16 +31,20 @@ CARD = "README.md"
 """What peft writes beside an adapter: a form nobody filled in."""
 
 
+def require_installed(settings: Model) -> None:
+    """Raise ConfigError where there are to be adapters and peft is not installed."""
+    if settings.lora.rank and importlib.util.find_spec("peft") is None:
+        raise ConfigError(
+            f"`model.lora.rank` is {settings.lora.rank} and peft is not installed; install `indirect-rlvr[lora]`, or "
+            "set the rank to 0 to train the weights themselves"
+        )
+
+
 def require_usable(recipe: Recipe) -> None:
     """Raise ConfigError, before any stage runs, for adapters that could not be trained as the recipe asks."""
     lora, grpo = recipe.model.lora, recipe.grpo
     if not lora.rank:
         return
-    if importlib.util.find_spec("peft") is None:
-        raise ConfigError(
-            f"`model.lora.rank` is {lora.rank} and peft is not installed; install `indirect-rlvr[lora]`, or set the "
-            "rank to 0 to train the weights themselves"
-        )
     if grpo.trl.get("sync_ref_model"):
         raise ConfigError(
             "`grpo.trl.sync_ref_model` needs a reference model of its own; with `model.lora.rank` above 0 the "

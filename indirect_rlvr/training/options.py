@@ -17,7 +17,7 @@ from trl import GRPOConfig, SFTConfig
 from indirect_rlvr import processes
 from indirect_rlvr.config import Grpo, Model, Recipe
 from indirect_rlvr.errors import ConfigError
-from indirect_rlvr.training import parallel, vllm_settings
+from indirect_rlvr.training import vllm_settings
 
 C = TypeVar("C", SFTConfig, GRPOConfig)
 
@@ -88,16 +88,15 @@ def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[s
 
 
 def require_usable(recipe: Recipe) -> None:
-    """Look at `[sft.trl]`, `[grpo.trl]` and `[parallel]` before any stage runs.
+    """Look at `[sft.trl]` and `[grpo.trl]` before any stage runs.
 
-    Raises ConfigError as `build` does for a key, as `micro_batches`, `rollout_batches` and
-    `parallel.require_installed` do, and for keys about vLLM that cannot work.
+    Raises ConfigError as `build` does for a key, as `micro_batches` and `rollout_batches` do, and for keys about vLLM
+    that cannot work.
     """
     _require_known(SFTConfig, "sft", recipe.sft.trl)
     _require_known(GRPOConfig, "grpo", recipe.grpo.trl)
     micro_batches("sft", recipe.sft.trl, recipe.sft.batch)
     rollout_batches(recipe.grpo)
-    parallel.require_installed(recipe.parallel)
     vllm_settings.require_usable(recipe.grpo, recipe.health)
 
 

@@ -4,6 +4,7 @@ Alone there is nothing to share, whatever the recipe says.
 """
 
 import importlib.util
+import logging
 import os
 from typing import Any
 
@@ -45,7 +46,13 @@ def arguments(settings: Parallel, model: Model) -> dict[str, Any]:
         "state_dict_type": "FULL_STATE_DICT",
         "cpu_offload": settings.offload,
     }
+    logging.getLogger("transformers.training_args").addFilter(_is_no_advice)
     return {"fsdp": True, "fsdp_config": sharding}
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Whether a line is not the advice to checkpoint through `fsdp_config`, which is ours and nobody else's to set."""
+    return "prefer `activation_checkpointing` in `fsdp_config`" not in record.getMessage()
 
 
 def require_installed(settings: Parallel) -> None:

@@ -50,7 +50,7 @@ def test_the_largest_part_of_a_batch_is_taken_where_the_recipe_does_not_say() ->
 def test_a_recipe_for_other_processes_is_refused_and_any_number_is_taken_where_it_names_none() -> None:
     made = Recipe(domain="none", parallel=Parallel(processes=8))
     with pytest.raises(
-        ConfigError, match=r"made for 8 processes .* has 1.*; start it with --nproc 8, or say with --set"
+        ConfigError, match=r"made for 8 processes .* has 1.*; start it with --nproc 8, or so many over all machines"
     ):
         fits.require_processes(made, 1)
     fits.require_processes(made, 8)

@@ -91,6 +91,7 @@ def test_a_missing_peft_is_said_before_the_first_stage_and_only_where_it_is_need
     ):
         engine.execute(run, name, None, None)
     assert not (tmp_path / "out").exists()
+    assert "rank = 4" in engine.plan(run, name)
     run, name = engine.prepare("template", "default", [], tmp_path / "out")
     engine.plan(run, name)
 

@@ -1,9 +1,12 @@
 """What `[parallel]` becomes for the trainer, and how a step is dealt out to processes."""
 
 import importlib.util
+import logging
+from pathlib import Path
 
 import pytest
 from accelerate.utils.deepspeed import HfDeepSpeedConfig
+from transformers import TrainingArguments
 from trl import SFTConfig
 
 from indirect_rlvr.config import Grpo, Model, Parallel
@@ -79,6 +82,19 @@ def test_zero3_is_what_accelerate_takes_for_it(offload: bool) -> None:
     assert read.is_offload() is offload
     assert read.get_value("zero_optimization.stage3_gather_16bit_weights_on_model_save") is True
     assert read.get_value("bf16.enabled") is True
+
+
+def test_advice_that_nobody_can_follow_is_not_given(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    options = parallel.arguments(Parallel(strategy="fsdp2"), Model())
+    monkeypatch.delenv("WORLD_SIZE")
+    logger = logging.getLogger("transformers.training_args")
+    with caplog.at_level(logging.WARNING, logger.name):
+        TrainingArguments(str(tmp_path), gradient_checkpointing=True, use_cpu=True, **options)
+        logger.warning("something else")
+    assert caplog.messages == ["something else"]
 
 
 @pytest.mark.parametrize("key", ["fsdp", "fsdp_config", "deepspeed", "average_tokens_across_devices"])

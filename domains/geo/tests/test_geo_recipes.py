@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 from trl import GRPOConfig, SFTConfig
 
 import indirect_rlvr_geo
@@ -126,6 +127,23 @@ def test_the_doctor_says_before_any_money_is_spent_what_is_missing(tmp_path: Pat
     assert missing.state == "stops" and "rlvr data prepare geo" in missing.detail
     assert found["memory of sft"].state == found["memory of grpo"].state == "well"
     assert found["model"].remedy == "hf download Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_the_doctor_takes_settings_and_one_thing_that_is_missing_does_not_hide_the_others(tmp_path: Path) -> None:
+    asked = ["parallel.strategy=zero3", "records.prepared=elsewhere"]
+    found = {finding.name: finding for finding in doctor.run("geo", "geo-r1-7b-8xh100", tmp_path, {}, asked)}
+    assert "recipe's deepspeed" in found and "memory of grpo" in found
+    assert "`elsewhere`" in found["recipe's data"].detail
+    teacher = found["recipe's teacher"]
+    assert teacher.state == "note" and "`Qwen/Qwen2.5-VL-32B-Instruct` at `http://localhost:8000/v1`" in teacher.detail
+    rules = doctor.run("geo", "geo-r1-7b-8xh100", tmp_path, {}, ["scaffold.writer=rules"])
+    assert "recipe's teacher" not in {finding.name for finding in rules}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a GPU")
+def test_the_doctor_says_nothing_of_the_memory_of_a_gpu_that_neither_machine_nor_recipe_has(tmp_path: Path) -> None:
+    names = [finding.name for finding in doctor.run("geo", "smoke-2gpu", tmp_path, {})]
+    assert "recipe's GPUs" in names and not any(name.startswith("memory of") for name in names)
 
 
 def test_the_doctor_finds_that_a_model_does_not_fit(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "float32", batch: i
     processor's own resize. Of several processes each answers every so many batches, the same batches as one process
     would make, so that the answers are the same. Raises RunError as `models.load` does.
     """
+    from transformers.utils import logging as transformers_logging
+
     from indirect_rlvr.evaluation.backends.pictures import shown
     from indirect_rlvr.training import models, rollouts
     from indirect_rlvr.training.base import resolve
     from indirect_rlvr.training.dataset import messages
 
+    transformers_logging.disable_progress_bar()
     policy = models.load(resolve(Path(place)) if Path(place).is_dir() else place, dtype)
 
     def ask(
