@@ -40,6 +40,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 """Of weights, by the recipe's `model.dtype`."""
 VIDEO_PROCESSOR_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 """Families whose stock processor needs torchvision, for videos alone."""
+TORCH_WRITERS = ("PytorchStreamWriter", "inline_container")
+"""Names of the parts of PyTorch that write files, which stand in what they say of a disk that fails."""
 PLACEHOLDERS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 
 
@@ -147,7 +149,7 @@ def written(folder: Path) -> Iterator[None]:
         try:
             yield
         except (SafetensorError, RuntimeError) as error:
-            if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in str(error):
+            if not isinstance(error, SafetensorError) and not any(name in str(error) for name in TORCH_WRITERS):
                 raise
             said = str(error).partition("\n")[0]
             raise RunError(

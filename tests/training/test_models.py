@@ -99,3 +99,20 @@ def test_every_special_token_but_the_end_is_suppressed(vision_policy: models.Pol
     assert {"<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<|im_start|>"} <= suppressed
     assert "<|im_end|>" not in suppressed
     assert not suppressed & {"A", "B", "<think>", "</answer>"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 886144 vs 886036",  # a tmpfs that got full
+        "PytorchStreamWriter failed writing file data/3: file write failed",
+    ],
+)
+def test_a_disk_that_fails_under_pytorch_is_one_message(said: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot write the weights into `.*`: .*; free space"), models.written(tmp_path):
+        raise RuntimeError(said)
+
+
+def test_what_is_no_fault_of_the_disk_keeps_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), models.written(tmp_path):
+        raise RuntimeError("size mismatch")
