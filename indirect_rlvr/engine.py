@@ -62,7 +62,7 @@ def execute(
     bounds = _bounds([stage.name for stage in stages(run.recipe)], first, last)
     _set_up_process(run.recipe.threads)
     require_possible(run)
-    _require_ready(run.recipe, {stage.name for stage in stages(run.recipe)[bounds[0] : bounds[1] + 1]})
+    _require_ready(run.recipe, _to_do(run, recipe_name, bounds, first))
     command = [str(run.folder), recipe_name, first, last, run.allow_leaks, run.accept_changes]
     common.require_same(run.recipe, manifests.pack_distribution(run.domain.module), command)
     if not processes.is_first():
@@ -225,8 +225,7 @@ def plan(run: Run, recipe_name: str, first: str | None = None, last: str | None 
         require_started(run, first, last, count)
     wanted = stages(run.recipe)
     _, end = _bounds([stage.name for stage in wanted], first, last)
-    path = run.folder / MANIFEST
-    manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name) if path.exists() else {"stages": {}}
+    manifest = _found(run, recipe_name)
     lines = [tomli_w.dumps(_without_none(redacted(run.recipe.model_dump()))), "stages:"]
     for stage in wanted[: end + 1]:
         why = reason(run, manifest, stage)
@@ -319,6 +318,19 @@ def require_possible(run: Run) -> None:
         from indirect_rlvr.training import lora
 
         lora.require_usable(recipe)
+
+
+def _to_do(run: Run, recipe_name: str, bounds: tuple[int, int], first: str | None) -> set[str]:
+    """The stages within `bounds` that are not finished, or made anew because they were asked for."""
+    start, end = bounds
+    manifest = _found(run, recipe_name)
+    return {stage.name for stage in stages(run.recipe)[start : end + 1] if first or reason(run, manifest, stage)}
+
+
+def _found(run: Run, recipe_name: str) -> dict[str, Any]:
+    """The manifest of the run folder, without a stage where there is none; nothing is written."""
+    there = (run.folder / MANIFEST).exists()
+    return manifests.open_manifest(run.folder, run.recipe, recipe_name) if there else {"stages": {}}
 
 
 def _require_ready(recipe: Recipe, wanted: set[str]) -> None:
