@@ -16,6 +16,7 @@ from prefix_cases import CONFIGS, Shape, build_model, build_trainer, random_batc
 from torch.distributed.fsdp import fully_shard
 from trl import GRPOConfig
 
+from indirect_rlvr import processes
 from indirect_rlvr.training import models
 from indirect_rlvr.training.shared_prefix import SharedPrefixTrainer
 
@@ -90,6 +91,7 @@ def main(mode: str, folder: str, result: str) -> None:
     if torch.distributed.get_rank() == 0:
         Path(result).write_text(json.dumps(found), encoding="utf-8")
     torch.distributed.destroy_process_group()
+    processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ TWO_PROCESSES = """
 import json, sys, torch, torch.distributed as dist
 from pathlib import Path
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+from indirect_rlvr import processes
 from indirect_rlvr.training import generation
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -23,6 +24,7 @@ model.register_forward_pre_hook(lambda *_: passes.append(1))
 found = generation.sample_groups(model, inputs, [2, 2], config)
 Path(sys.argv[1], str(rank)).write_text(json.dumps([rank, found.shape[1] - 2, len(passes)]))
 dist.destroy_process_group()
+processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 """
 
 

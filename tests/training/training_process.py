@@ -122,6 +122,7 @@ def main(jobs: str) -> None:
     if processes.count() > 1:
         processes.wait()
         torch.distributed.destroy_process_group()
+    processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 
 
 if __name__ == "__main__":
