@@ -33,6 +33,38 @@ def trained(jobs: list[dict[str, Any]], count: int, folder: Path) -> list[list[A
     return [json.loads((folder / f"jobs.json.{rank}").read_text()) for rank in range(count)]
 
 
+class Trainings:
+    """Jobs that start from one model on one world and write below one folder, and what each process found of them."""
+
+    def __init__(self, folder: Path, base: Path, records: Path, **common: Any) -> None:
+        self.folder, self.base = folder, base
+        self.found: dict[str, list[Any]] = {}
+        self._common = {"start": str(base), "records": str(records), **common}
+
+    def job(self, kind: str, out: str, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """A training into the folder `out`, as `training_process.Job` takes it."""
+        return {**self._common, "kind": kind, "out": str(self.folder / out), "settings": settings, **more}
+
+    def run(self, jobs: dict[str, dict[str, Any]], count: int, files: str) -> None:
+        """Train `jobs` in `count` processes; `found` has by name what each of them found."""
+        found = trained(list(jobs.values()), count, self.folder / files)
+        self.found |= {name: [process[at] for process in found] for at, name in enumerate(jobs)}
+
+    def parts(self, strategy: str, grpo: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Jobs that compare a model in parts with whole copies, and one that was stopped with one that was not."""
+        replay = {"replay": str(self.folder / "whole" / "grpo" / "rollouts.jsonl")}
+        in_parts: dict[str, Any] = {"parallel": {"strategy": strategy}}
+        return {
+            "sft": self.job("sft", "sft", SFT, **in_parts),
+            "whole/sft": self.job("sft", "whole/sft", SFT),  # models are loaded whole again
+            "whole/grpo": self.job("grpo", "whole/grpo", grpo),
+            "replayed": self.job("grpo", "replayed", grpo, **in_parts, **replay),
+            "grpo": self.job("grpo", "grpo", grpo, **in_parts),
+            "asked": self.job("grpo", "asked", grpo, **in_parts, does="signal", at=10),
+            "resumed": self.job("grpo", "asked", grpo, **in_parts),
+        }
+
+
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
 

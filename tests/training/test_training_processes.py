@@ -1,10 +1,9 @@
 """Two processes (DDP over gloo) train what one trains; what stops one stops both; resumed, they end in equal bytes."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from launching import GRPO, SFT, apart, lines, start, trained
+from launching import GRPO, SFT, Trainings, apart, lines, start
 from stopped import contents
 
 pytestmark = pytest.mark.slow
@@ -12,34 +11,28 @@ ILL = SFT | {"trl": {"learning_rate": 1e30}}
 REFILLED = GRPO | {"curriculum": {"refill": 1}}
 
 
-class Two:
-    """What both processes found, and where."""
+class Two(Trainings):
+    """Of two processes, one of which is killed, asked to stop or ill, and of one alone."""
 
     def __init__(self, folder: Path, base: Path, records: Path) -> None:
-        self.folder, self.base = folder, base
-        common = {"start": str(base), "records": str(records)}
-
-        def job(kind: str, out: str, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
-            return {**common, "kind": kind, "out": str(folder / out), "settings": settings, **more}
-
-        self.killed = start([job("grpo", "killed", GRPO, does="kill", at=12)], 2, folder / "first")
+        super().__init__(folder, base, records)
+        self.killed = start([self.job("grpo", "killed", GRPO, does="kill", at=12)], 2, folder / "first")
         self.left = sorted(path.name for path in (folder / ".killed.partial").glob("checkpoint-*/complete.json"))
         jobs = {
-            "sft": job("sft", "sft", SFT),
-            "grpo": job("grpo", "grpo", GRPO),
-            "killed": job("grpo", "killed", GRPO),
-            "asked": job("grpo", "asked", GRPO, does="signal", at=10),
-            "resumed": job("grpo", "asked", GRPO),
-            "crashed": job("grpo", "crashed", GRPO, does="crash", at=10),
-            "changed": job("grpo", "crashed", GRPO, identity="another"),
-            "ill": job("sft", "ill", ILL),
-            "uneven": job("grpo", "uneven", GRPO | {"prompts_per_step": 3}),
-            "refilled": job("grpo", "refilled", REFILLED),
+            "sft": self.job("sft", "sft", SFT),
+            "grpo": self.job("grpo", "grpo", GRPO),
+            "killed": self.job("grpo", "killed", GRPO),
+            "asked": self.job("grpo", "asked", GRPO, does="signal", at=10),
+            "resumed": self.job("grpo", "asked", GRPO),
+            "crashed": self.job("grpo", "crashed", GRPO, does="crash", at=10),
+            "changed": self.job("grpo", "crashed", GRPO, identity="another"),
+            "ill": self.job("sft", "ill", ILL),
+            "uneven": self.job("grpo", "uneven", GRPO | {"prompts_per_step": 3}),
+            "refilled": self.job("grpo", "refilled", REFILLED),
         }
-        found = trained(list(jobs.values()), 2, folder / "second")
-        self.found = {name: [process[at] for process in found] for at, name in enumerate(jobs)}
-        replayed = job("grpo", "alone/grpo", GRPO, replay=str(folder / "grpo" / "rollouts.jsonl"))
-        (self.alone,) = trained([job("sft", "alone/sft", SFT), replayed], 1, folder / "third")
+        self.run(jobs, 2, "second")
+        replayed = self.job("grpo", "alone/grpo", GRPO, replay=str(folder / "grpo" / "rollouts.jsonl"))
+        self.run({"alone/sft": self.job("sft", "alone/sft", SFT), "alone/grpo": replayed}, 1, "third")
 
 
 @pytest.fixture(scope="module")

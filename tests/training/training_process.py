@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
-from conftest import ToyDomain, _make_tasks
+from chips import ToyDomain, make_tasks
 
 from indirect_rlvr import processes
 from indirect_rlvr.config import Grpo, Health, Model, Parallel, Sft
@@ -92,7 +92,7 @@ def on_processors(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(job: Job) -> Any:
-    domain, tasks = Domain("toy", ToyDomain, {}), _make_tasks(job.tasks, job.modality)
+    domain, tasks = Domain("toy", ToyDomain, {}), make_tasks(job.tasks, job.modality)
     fixed = (domain, Path(job.records))
     if job.parallel.get("strategy") == "zero3":
         job.settings = on_processors(job.settings)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from texts import text_model
 
 from indirect_rlvr.config import Tiny
 from indirect_rlvr.training import models
-from indirect_rlvr.training.tiny import build_tiny, build_tokenizer, save_tiny
+from indirect_rlvr.training.tiny import build_tiny, save_tiny
 
 HERE = Path(__file__).parent
 LEXICON = ["<think>", "</think>", "<answer>", "</answer>", *"ABC", *(f" {c}" for c in ("red", "green", "blue", "grey"))]
@@ -63,21 +63,7 @@ def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """In place of the smaller one next door, for the same reason."""
     folder = tmp_path_factory.mktemp("text")
-    tokenizer = build_tokenizer(LEXICON + MANY)
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    models.save(models.Policy(Qwen2ForCausalLM(config), tokenizer, "", False), folder)
+    models.save(text_model(LEXICON + MANY, hidden_size=128, max_position_embeddings=1024), folder)
     return folder
 
 

@@ -4,15 +4,11 @@ The recipe is that of 7 billion parameters on eight GPUs, scaled down by `SMALLE
 the tiny primed model in its checkpoint's place, and a server on this machine takes the teacher's.
 """
 
-import json
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from teaching import Say, teacher
 from typer.testing import CliRunner
 
 from indirect_rlvr import cli
@@ -64,38 +61,10 @@ MINE = (
 """As `docs/data.md` has it."""
 
 
-class Teacher(ThreadingHTTPServer):
-    """Speaks chat completions: is busy once, now and then says nothing of use, and now and then something false."""
-
-    daemon_threads = True
-    asked: Counter[str]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Teacher
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        images = [part for part in body["messages"][0]["content"] if part["type"] == "image_url"]
-        self.server.asked[f"{body['model']}, {len(images)} images"] += 1
-        if self.server.asked.total() == 1:
-            return self._send(503, b"")
-        choice = {"message": {"content": _said(body["seed"])}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 100, "completion_tokens": 50}
-        return self._send(200, json.dumps({"choices": [choice], "usage": usage}).encode())
-
-    def _send(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
+def busy_once() -> Say:
+    """A teacher that first has no time, and then says what `_said` says."""
+    refusals = iter((503,))
+    return lambda body: next(refusals, None) or _said(body["seed"])
 
 
 def _said(seed: int) -> str:
@@ -104,19 +73,6 @@ def _said(seed: int) -> str:
     cues = f"Visual cues: {rng.randrange(10, 20)}"
     thought = {1: LIE, 2: f"{cues}. {LIE}"}.get(seed % 8, cues)
     return f"<think>\n{thought}\n</think>\n<answer>{rng.choice('ABCDE')}</answer>" if seed % 8 else "I see no images."
-
-
-@contextmanager
-def teacher() -> Iterator[Teacher]:
-    """A server that is gone afterwards."""
-    with Teacher(("127.0.0.1", 0), Handler) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        server.asked = Counter()
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
 
 
 def rlvr(*words: object) -> str:
@@ -165,12 +121,14 @@ def done(tmp_path_factory: pytest.TempPathFactory, cv_cities: Callable[..., Path
     cv_cities(made / "in", each=50, months=("2019-05", "2021-11"))
     rlvr("data", "prepare", "geo", "--source", "cv-cities", "--root", made / "in", "--out", made / "out")
     rlvr("data", "mine", *(made / "out" / "records").glob("*.parquet"), "--out", made / "sets", *MINE.split())
-    with teacher() as server:
+    with teacher(busy_once()) as server:
         places = (f"records.prepared={made / 'out'}", f"tasks.mined={made / 'sets'}", f"{URL}={server.url}")
         given = [word for each in (*SMALLER, *places) for word in ("--set", each)]
         command = ("run", "--domain", "geo", "--recipe", RECIPE, "--out", str(made / "run"), *given)
         rlvr(*command, "--until", "scaffold")
-    finished = Done(made, server.asked, command)
+    images = [sum(part["type"] == "image_url" for part in body["messages"][0]["content"]) for body in server.bodies]
+    asked = Counter(f"{body['model']}, {n} images" for body, n in zip(server.bodies, images, strict=True))
+    finished = Done(made, asked, command)
     finished.together()
     return finished
 
