@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
+from transformers.modeling_utils import set_zero3_state
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from indirect_rlvr.config import Model
@@ -46,10 +47,10 @@ def count(config: PretrainedConfig, settings: Model) -> Parameters:
 
 
 def on_meta(config: PretrainedConfig) -> PreTrainedModel:
-    """The model of a configuration, without memory for its weights."""
+    """The model of a configuration, without memory for its weights; whole where DeepSpeed would cut it up."""
     is_vision = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     auto: Any = AutoModelForImageTextToText if is_vision else AutoModelForCausalLM
-    with torch.device("meta"):
+    with set_zero3_state(), torch.device("meta"):
         model: PreTrainedModel = auto.from_config(config)
     return model
 

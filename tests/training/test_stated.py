@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,11 @@ def test_files_that_are_no_safetensors_hold_nothing(folder: Path, data: bytes) -
 def test_what_fits_passes(vision_folder: Path, text_folder: Path, qwen3_folder: Path) -> None:
     for folder in (vision_folder, text_folder, qwen3_folder):
         require_held(folder)
+
+
+def test_what_fits_passes_where_deepspeed_would_cut_up_each_model(
+    vision_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.modeling_utils.is_deepspeed_zero3_enabled", lambda: True)
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    require_held(vision_folder)
