@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from indirect_rlvr.run import digest
 from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 
 _TOLERANCE = 1e-9
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _STATUSES = ("scored", "unparsable", "not_applicable")
 
 
@@ -210,8 +212,7 @@ def _described(term: Term | GroupTerm) -> dict[str, object]:
 
 
 def _shown(value: object) -> object:
-    """A parameter as JSON holds it, the same in every process: no address that Python prints for an object, no order of
-    a set; an object of any other kind is its class."""
+    """A parameter as JSON holds it, the same in every process: no order of a set, no address in what Python prints."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, Mapping):
@@ -226,8 +227,9 @@ def _shown(value: object) -> object:
         return _described(value)
     if isinstance(value, partial):
         return {"function": _shown(value.func), **_parameters(value)}
-    named = value if isinstance(value, (type, types.FunctionType)) else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    if isinstance(value, (type, types.FunctionType)):
+        return f"{value.__module__}.{value.__qualname__}"
+    return _ADDRESS.sub("", repr(value))
 
 
 def _parameters(made: partial[object]) -> dict[str, object]:

@@ -146,7 +146,7 @@ def check(text: str) -> bool:
 
 
 def test_a_description_is_the_same_in_every_process_and_fits_into_the_manifest() -> None:
-    held = {"words": frozenset("cab"), "by": (1, MappingProxyType({"f": check})), "pattern": re.compile("x")}
+    held = {"words": frozenset("cab"), "by": (1, MappingProxyType({"f": check})), "pattern": re.compile("x"), "object": object()}
     term = Term("odd", 0.0, 1.0, partial(rule, partial(check, check), **held))
     (described,) = Composite((term,), (1.0,)).describe()
     name = f"{__name__}.check"
@@ -154,7 +154,8 @@ def test_a_description_is_the_same_in_every_process_and_fits_into_the_manifest()
         "arguments": [{"function": name, "arguments": [name]}],
         "words": ["a", "b", "c"],
         "by": [1, {"f": name}],
-        "pattern": "re.Pattern",
+        "pattern": "re.compile('x')",
+        "object": "<object object>",
     }
 
 
