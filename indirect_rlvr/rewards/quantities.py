@@ -90,8 +90,8 @@ def parse_coordinates(text: str) -> Coordinates | None:
 
 
 def _stripped(text: str) -> str | None:
-    """The text in lower case and plain signs, white space collapsed, without Markdown and the words that may stand before
-    a value."""
+    """The text in lower case and plain signs, white space collapsed, without Markdown and the words that may stand
+    before a value."""
     if len(text) > LONGEST:
         return None
     plain = unicodedata.normalize("NFKC", text).casefold().replace("−", "-").replace("×", "x")

@@ -146,7 +146,12 @@ def check(text: str) -> bool:
 
 
 def test_a_description_is_the_same_in_every_process_and_fits_into_the_manifest() -> None:
-    held = {"words": frozenset("cab"), "by": (1, MappingProxyType({"f": check})), "pattern": re.compile("x"), "object": object()}
+    held = {
+        "words": frozenset("cab"),
+        "by": (1, MappingProxyType({"f": check})),
+        "pattern": re.compile("x"),
+        "object": object(),
+    }
     term = Term("odd", 0.0, 1.0, partial(rule, partial(check, check), **held))
     (described,) = Composite((term,), (1.0,)).describe()
     name = f"{__name__}.check"
