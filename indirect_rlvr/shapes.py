@@ -197,6 +197,30 @@ class Evaluation(Shape):
     benchmarks: list[Measured]
 
 
+class Shard(Shape):
+    """A file of candidate sets."""
+
+    file: Name
+    sha256: str
+
+
+class Job(Shape):
+    """How candidate sets were mined, as far as a run must want the same."""
+
+    k: Count
+    sampler: str
+    cells: list[Number]
+    r_min: Number
+
+
+class Mining(Shape):
+    """`manifest.json` of a finished `rlvr data mine`, as far as a run takes it."""
+
+    job: Job
+    shards: Annotated[list[Shard], Field(min_length=1)]
+    sha256: str
+
+
 class Probe(Shape):
     """A probe of the audit."""
 
