@@ -98,7 +98,11 @@ class Domain:
         for required in ("load_records", "make_task"):
             if required not in implemented:
                 raise DomainError(f"domain `{name}` does not implement the required hook `{required}`")
-        self.settings: BaseModel = validate(self._hook.domain_settings(), settings, f"[records] of domain `{name}`")
+        with self._blame("domain_settings"):
+            model = self._hook.domain_settings()
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise DomainError(f"`domain_settings` of domain `{name}` gave {model!r:.200}; expected a pydantic model")
+        self.settings: BaseModel = validate(model, settings, f"[records] of domain `{name}`")
 
     @contextmanager
     def _blame(self, hook: str, item: str = "") -> Iterator[None]:

@@ -163,8 +163,8 @@ def check_facts(settings: BaseModel, task: ProxyTask, text: str) -> Sequence[Ver
 
 @hookspec
 def rewards(settings: BaseModel) -> list[Term | GroupTerm]:
-    """Stage GRPO: terms of the domain's own, beside the core's accuracy, format, length and repetition. The recipe's
-    `[reward.weights]` names the terms that count. Collected: two terms of one name are an error.
+    """Stage GRPO: terms of the domain's own, beside the core's accuracy, format, length, repetition and overlong. The
+    recipe's `[reward.weights]` names the terms that count. Collected: two terms of one name are an error.
 
         @hookimpl
         def rewards(settings):

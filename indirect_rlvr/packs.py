@@ -105,6 +105,8 @@ def _pack(point: EntryPoint) -> Pack:
         recipes = tuple(sorted(path.stem for path in (_package(point) / "recipes").glob("*.toml")))
         settings = load_recipe(recipe_path(point.name, "default"), []).records if "default" in recipes else {}
         hooks = load_domain(point.name, settings).hooks
-    except (RlvrError, ImportError) as problem:
+    except RlvrError as problem:
         error = str(problem)
+    except Exception as problem:  # a pack's own code may raise anything
+        error = f"{type(problem).__name__}: {problem}"
     return Pack(point.name, distribution, hooks, recipes, error)

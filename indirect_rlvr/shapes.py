@@ -179,6 +179,48 @@ class Results(Shape):
         return self
 
 
+class Measured(Shape):
+    """A benchmark in the results of `rlvr eval`, as far as two of them are compared."""
+
+    name: Name
+    main: str
+    tasks: list[str]
+    prompt_hash: str
+    parser_version: str
+    data_revision: str
+
+
+class Evaluation(Shape):
+    """`results.json` of `rlvr eval`."""
+
+    model: str | None = None
+    benchmarks: list[Measured]
+
+
+class Shard(Shape):
+    """A file of candidate sets."""
+
+    file: Name
+    sha256: str
+
+
+class Job(Shape):
+    """How candidate sets were mined, as far as a run must want the same."""
+
+    k: Count
+    sampler: str
+    cells: list[Number]
+    r_min: Number
+
+
+class Mining(Shape):
+    """`manifest.json` of a finished `rlvr data mine`, as far as a run takes it."""
+
+    job: Job
+    shards: Annotated[list[Shard], Field(min_length=1)]
+    sha256: str
+
+
 class Probe(Shape):
     """A probe of the audit."""
 
@@ -272,15 +314,14 @@ class Identity(Shape):
     __pydantic_extra__: dict[str, str]
 
 
-def read(path: Path, shape: type[Shape]) -> dict[str, Any]:
-    """The object in a JSON file, as it stands there. Raises DataError that names the file and what is wrong with it."""
+def read(path: Path, shape: type[Shape], writer: str = "its stage") -> dict[str, Any]:
+    """The object in a JSON file, as it stands there. Raises DataError that names the file, what is wrong with it, and
+    the `writer` that can write it again."""
     value = read_json(path)
     try:
         shape.model_validate(value)
     except ValidationError as error:
         said = [f"`{'.'.join(map(str, e['loc'])) or 'the file'}`: {e['msg']}" for e in error.errors()[:LISTED]]
-        raise DataError(
-            f"`{path}` is not what its stage writes: {'; '.join(said)[:600]}; run the stage that writes it again"
-        ) from error
+        raise DataError(f"`{path}` is not what {writer} writes: {'; '.join(said)[:600]}; run {writer} again") from error
     found: dict[str, Any] = value
     return found

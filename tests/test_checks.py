@@ -218,6 +218,24 @@ def test_a_broken_pack_is_a_row_with_its_error() -> None:
     ]  # fmt: skip
 
 
+def test_a_pack_whose_code_raises_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "rlvr_torn-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rlvr-torn\nVersion: 0.1\n")
+    (about / "entry_points.txt").write_text("[indirect_rlvr.domains]\ntorn = rlvr_torn.hooks\n")
+    hooks = (f"def {name}({asked}):\n    return 1 / 0\n" for name, asked in (
+        ("domain_settings", ""), ("load_records", "folder, seed"), ("make_task", "query, candidates"),
+    ))  # fmt: skip
+    (tmp_path / "rlvr_torn").mkdir()
+    (tmp_path / "rlvr_torn" / "__init__.py").touch()
+    marked = "".join(f"@hookimpl\n{hook}" for hook in hooks)
+    (tmp_path / "rlvr_torn" / "hooks.py").write_text(f"from indirect_rlvr.hookspecs import hookimpl\n{marked}")
+    monkeypatch.syspath_prepend(tmp_path)
+    errors = {pack.name: pack.error for pack in packs.overview()}
+    assert errors["torn"] == "ZeroDivisionError: division by zero"
+    assert errors["template"] == ""
+
+
 def test_a_new_pack_is_the_template_under_another_name(tmp_path: Path) -> None:
     made = packs.create("clinic", tmp_path / "clinic")
     names = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}

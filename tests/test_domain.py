@@ -79,6 +79,14 @@ def test_a_domain_without_settings_takes_none() -> None:
         Domain("toy", pack(), {"count": 3})
 
 
+def test_settings_that_are_no_model_are_refused_and_an_error_in_them_is_blamed_on_the_hook() -> None:
+    with pytest.raises(DomainError, match="`domain_settings` of domain `toy` gave 5; expected a pydantic model"):
+        Domain("toy", pack(domain_settings=lambda: 5), {})
+    with pytest.raises(ZeroDivisionError) as blamed:
+        Domain("toy", pack(domain_settings=lambda: 1 / 0), {})
+    assert blamed.value.__notes__ == ["in hook `domain_settings` of domain `toy`"]
+
+
 def test_two_benchmarks_of_one_name_are_an_error() -> None:
     two = [choice_benchmark("b", "", lambda folder: [])] * 2
     with pytest.raises(DomainError, match="domain `toy` has two benchmarks named `b`; give each a name of its own"):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from indirect_rlvr.data.folds import Answered, Floats, Places
+from indirect_rlvr.evaluation.stats import half_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,13 @@ class Entropy:
 
 
 def conditional(answered: Answered, right: Places, clusters: Sequence[str]) -> Entropy:
-    """The entropy of the answer given what a probe saw; the interval is clustered, Student's t with G - 1 degrees."""
+    """The entropy of the answer given what a probe saw; the interval is clustered (`stats.half_width`)."""
     weight = answered.share / (1 + answered.share)
     loss = (1 - weight) * _loss(answered.seen, right) + weight * _loss(answered.held_out, right)
-    middle, half = float(loss.mean()), _half_width(loss, clusters)
+    middle, half = float(loss.mean()), half_width(loss, clusters)
     log_k = float(np.log(answered.seen.shape[1]))
     return Entropy(middle, middle - half, middle + half, log_k - middle, log_k - middle - half, log_k - middle + half)
 
 
 def _loss(log_posterior: Floats, right: Places) -> Floats:
     return np.asarray(-log_posterior[np.arange(len(right)), right])
-
-
-def _half_width(values: Floats, clusters: Sequence[str]) -> float:
-    """Half the 95 % interval of a mean whose items come in clusters."""
-    number = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
-    g = len(number)
-    sums = np.bincount([number[cluster] for cluster in clusters], weights=values - values.mean(), minlength=g)
-    variance = g / (g - 1) * float((sums**2).sum()) / len(values) ** 2
-    return float(t.ppf(0.975, g - 1) * variance**0.5)

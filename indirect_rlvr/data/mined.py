@@ -31,7 +31,7 @@ def adopt(
     """The sets mined into `folder` that `records` can give, how many were left out and why, and the mining's digest.
 
     Raises ConfigError where it was mined with another K, sampler, cells or r_min, RunError where it is not complete or
-    torn, DataError where a split is left without any set.
+    torn, DataError where its manifest is of another shape or a split is left without any set.
     """
     manifest = finished(folder)
     _require_alike(folder, manifest["job"], neighbourhood, settings)

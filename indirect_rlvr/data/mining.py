@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from indirect_rlvr import shapes
 from indirect_rlvr.data import sphere
 from indirect_rlvr.data.columns import TORN, Job, check_columns, degrees_of, ids_of, rows_of_batch
 from indirect_rlvr.data.rows import Rows, check_unique, join
@@ -151,17 +152,17 @@ def splits_of(batch: pa.Table, job: Job) -> pa.Array:
 
 
 def finished(folder: Path) -> dict[str, Any]:
-    """The manifest of a finished mining; raises RunError where there is none, or it is torn or not complete."""
-    manifest = _manifest(folder)
-    if manifest.get("state") != "complete":
+    """The manifest of a finished mining; raises RunError where there is none, or it is torn or not complete, DataError
+    where it is of another shape."""
+    if _manifest(folder).get("state") != "complete":
         raise RunError(f"the mining in `{folder}` is not complete; give its command again")
-    return manifest
+    return shapes.read(folder / MANIFEST, shapes.Mining, "`rlvr data mine`")
 
 
 def read_sets(folder: Path) -> pa.Table:
     """All sets of a finished mining, sorted by id.
 
-    Raises RunError where the mining is not complete, or a shard is missing, torn or changed.
+    Raises RunError and DataError as `finished` does, and RunError where a shard is missing, torn or changed.
     """
     shards = finished(folder)["shards"]
     tables = [pq.read_table(folder / check_shard(folder, entry)["file"]) for entry in shards]

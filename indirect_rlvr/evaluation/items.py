@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr import shapes
 from indirect_rlvr.errors import DataError
-from indirect_rlvr.run import read_json, read_jsonl
+from indirect_rlvr.run import read_jsonl
 
 SAME = ("prompt_hash", "parser_version", "data_revision", "main")
 """What must be equal before two results of one benchmark can be compared."""
+LARGEST = 1e300
+"""Values of items at most, either side of 0: JSON may hold whole numbers that no float can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,11 @@ class Item:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """The results.json of an evaluation folder; raises DataError where it is missing or lacks what is compared."""
+    """The results.json of an evaluation folder; raises DataError where it is missing or not that."""
     path = folder / "results.json"
     if not path.is_file():
         raise DataError(f"`{folder}` holds no results.json; make it with `rlvr eval --out {folder}`")
-    found = read_json(path)
-    needed = ("name", "tasks", *SAME)
-    rows = found.get("benchmarks") if isinstance(found, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= {*needed} for row in rows):
-        raise DataError(f"`{path}` is not what `rlvr eval` writes: benchmarks with {', '.join(needed)}; evaluate again")
-    return dict(found)
+    return shapes.read(path, shapes.Evaluation, "`rlvr eval`")
 
 
 def require_same(name: str, rows: tuple[Mapping[str, Any], Mapping[str, Any]], folders: tuple[Path, Path]) -> None:
@@ -76,7 +73,9 @@ def _item(row: Any, main: str, place: str) -> Item:
     if wrong:
         raise DataError(f"{place}: `{wrong[0]}` is missing or of another type; score the benchmark again")
     value = row["values"].get(main)
-    if value is not None and not (isinstance(value, int | float) and isfinite(value)):
-        raise DataError(f"{place}: `{main}` is {value!r:.40}, expected a finite number; score the benchmark again")
+    if value is not None and not (isinstance(value, int | float) and abs(value) <= LARGEST):
+        raise DataError(
+            f"{place}: `{main}` is {value!r:.40}, expected a number up to {LARGEST:g}; score the benchmark again"
+        )
     parsed = row.get("parsed") is not None
     return Item(row["id"], row["task"], row["cluster"], row["missing"], parsed, None if value is None else float(value))

@@ -103,7 +103,9 @@ def _take(found: Predictions, line: bytes | None, place: str) -> None:
         name = str(name)
     if not isinstance(name, str):
         found.faults["no id"].append(place)
-    elif name in found:
+        return
+    name = name.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair becomes "?"
+    if name in found:
         found.faults["an id that came before (its first line counts)"].append(name)
     elif isinstance(text := row.get("response", row.get("text")), str):
         frames = _frames(row.get("frames"))

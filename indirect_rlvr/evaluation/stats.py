@@ -62,8 +62,7 @@ def accuracy_interval(correct: Sequence[bool], clusters: Sequence[Hashable]) -> 
 def paired(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Hashable]) -> Paired:
     """Compare two policies on the same items, in the same order.
 
-    The interval of the gain is mean difference ± t_{G-1} · √V with the cluster-robust V of `accuracy_interval`, cut to
-    [-1, 1]; with fewer than two clusters every item counts as a cluster of its own.
+    The interval of the gain is mean difference ± `half_width`, cut to [-1, 1].
     """
     _same_length(first, second, clusters)
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
@@ -92,8 +91,8 @@ def paired_values(first: Sequence[float], second: Sequence[float], clusters: Seq
 def signed_rank(first: Sequence[float], second: Sequence[float]) -> float:
     """The two-sided p-value, in (0, 1], of Wilcoxon's signed-rank test: are the differences symmetric about zero?
 
-    Differences of zero are left out; 1.0 where nothing is left. Exact up to 50 differences without ties, else normal
-    with the correction for ties (scipy). Wilcoxon, Biometrics Bulletin 1 (1945), 80-83.
+    Differences of zero are left out; 1.0 where nothing is left. Exact up to 50 differences without ties and up to 13
+    with them, else normal with the correction for ties (scipy). Wilcoxon, Biometrics Bulletin 1 (1945), 80-83.
     """
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     difference = difference[difference != 0]
@@ -114,6 +113,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def half_width(x: NDArray[np.float64], clusters: Sequence[Hashable]) -> float:
+    """Half the 95 % interval of the mean of `x`, t_{G-1} · √V with the cluster-robust V of `accuracy_interval`.
+
+    With fewer than two clusters every item counts as a cluster of its own; infinite for a single item.
+    """
+    if len(set(clusters)) < 2:
+        clusters = range(len(x))
+    if len(x) < 2:
+        return float("inf")
+    variance, quantile = _clustered(x, clusters)
+    return float(quantile * variance**0.5)
+
+
 def _same_length(first: Sequence[object], second: Sequence[object], clusters: Sequence[Hashable]) -> None:
     if not len(first) == len(second) == len(clusters) or not len(first):
         raise DataError(f"a paired test needs as many items on both sides, got {len(first)} and {len(second)}")
@@ -121,13 +133,7 @@ def _same_length(first: Sequence[object], second: Sequence[object], clusters: Se
 
 def _gain(difference: NDArray[np.float64], clusters: Sequence[Hashable]) -> tuple[float, tuple[float, float]]:
     """The mean difference in [-1, 1] and its clustered interval, cut to [-1, 1]."""
-    gain = float(difference.mean())
-    if len(set(clusters)) < 2:
-        clusters = range(len(difference))
-    half = 2.0
-    if len(difference) > 1:
-        variance, quantile = _clustered(difference, clusters)
-        half = quantile * variance**0.5
+    gain, half = float(difference.mean()), half_width(difference, clusters)
     return gain, (max(-1.0, gain - half), min(1.0, gain + half))
 
 

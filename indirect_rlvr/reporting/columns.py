@@ -36,4 +36,9 @@ def _cell(value: object) -> str:
         return f"{round(value, 4) + 0.0:.4f}"  # no minus before a zero
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return visible(" ".join(str(value).split()), CELL)
+    return one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """A foreign text for a terminal: on one line, cut, nothing hidden."""
+    return visible(" ".join(text.split()), CELL)

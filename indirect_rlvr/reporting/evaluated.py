@@ -5,7 +5,7 @@ from typing import Any
 
 from indirect_rlvr.evaluation import suite
 from indirect_rlvr.evaluation.suite import Place
-from indirect_rlvr.reporting.columns import columns
+from indirect_rlvr.reporting.columns import columns, one_line
 
 
 def results(found: Mapping[str, Any]) -> str:
@@ -87,7 +87,7 @@ def _missing(benchmark: Mapping[str, Any]) -> str:
 
 def _listed(n: int, first: Sequence[str]) -> str:
     more = ", …" if n > len(first) else ""
-    return f"{n:,} ({', '.join(first)}{more})"
+    return f"{n:,} ({', '.join(map(one_line, first))}{more})"
 
 
 def _short(text: str, most: int) -> str:

@@ -13,8 +13,8 @@ from indirect_rlvr.reporting.summary import verdict
 from indirect_rlvr.reporting.wording import duration, interval, number, p_value, percent, points
 
 SPECIAL = frozenset("\\`*_{}[]<>#|!~&")
-CELL = 300
-"""Characters of a foreign text in a table."""
+LIMIT = 1200
+"""Characters of a foreign text that are shown."""
 HEADS = {
     "no_query": "without query", "no_images": "without images", "other_query": "other query", "permuted": "reordered",
 }  # fmt: skip
@@ -94,7 +94,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def plain(text: str) -> str:
+def plain(text: str, limit: int = LIMIT) -> str:
     """A foreign text on one line, with everything that Markdown or HTML would act on escaped."""
-    shown = " ".join(visible(text, CELL * 4).split())
+    shown = " ".join(visible(text, limit).split())
     return "".join("\\" + character if character in SPECIAL else character for character in shown)

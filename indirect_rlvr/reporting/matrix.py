@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from indirect_rlvr.reporting.markdown import plain
 from indirect_rlvr.reporting.markup import Html, element, visible
 from indirect_rlvr.reporting.wording import number, p_value, percent, points
 from indirect_rlvr.run import write_json, write_text
@@ -40,18 +41,18 @@ def write(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def markdown(found: Mapping[str, Any]) -> str:
     """The matrix as a table, what the cells mean, each model's count, and what was not compared."""
-    names = [_plain(row["name"]) for row in found["rows"]]
+    names = [plain(row["name"], NAME) for row in found["rows"]]
     lines = [f"| target task | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     for index, task in enumerate(found["tasks"]):
         cells = [row["cells"][index] for row in found["rows"]]
-        lines.append(f"| {_plain(_task(task))} | {' | '.join(_words(cell) for cell in cells)} |")
+        lines.append(f"| {plain(_task(task), NAME)} | {' | '.join(_words(cell) for cell in cells)} |")
     said = [f"- **{name}**: {row['statement']}" for name, row in zip(names, found["rows"], strict=True)]
     left = [
-        f"- {name}: {_plain(_task(one))} ({_plain(one['why'])})"
+        f"- {name}: {plain(_task(one), NAME)} ({plain(one['why'], NAME)})"
         for name, row in zip(names, found["rows"], strict=True)
         for one in row["not_compared"]
     ]
-    base = f"Base: {_plain(found['base']['folder'])}."
+    base = f"Base: {plain(found['base']['folder'], NAME)}."
     parts = ["# Transfer matrix", base, "\n".join(lines), KEY, "\n".join(said)]
     return "\n\n".join([*parts, *(["Not compared:\n\n" + "\n".join(left)] if left else [])]) + "\n"
 
@@ -143,9 +144,3 @@ def _ends(low: float, high: float) -> str:
 
 def _task(named: Mapping[str, Any]) -> str:
     return f"{named['benchmark']}: {named['task']}" if named["task"] else str(named["benchmark"])
-
-
-def _plain(text: str) -> str:
-    """A foreign text in a Markdown table: no line break, no pipe, no markup of its own."""
-    shown = visible(" ".join(text.split()), NAME)
-    return "".join(f"\\{character}" if character in "\\|*_`[]<>#" else character for character in shown)

@@ -16,6 +16,7 @@ from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.pipeline import stages
 from indirect_rlvr.progress import duration, facts, size, speed
+from indirect_rlvr.reporting.curves import FARTHEST
 from indirect_rlvr.reporting.markup import visible
 from indirect_rlvr.run import MANIFEST
 from indirect_rlvr.validation import validate
@@ -151,7 +152,8 @@ def _training(run: Path, stage: str, recipe: Recipe) -> dict[str, Any] | None:
 
 
 def _last_lines(log: Path) -> list[dict[str, Any]]:
-    """The whole lines at the end of a log that are steps; a torn line and one that is no step are passed over."""
+    """The whole lines at the end of a log that are steps; a torn line, one that is no step and one with a number that
+    no trainer writes are passed over."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
@@ -164,9 +166,13 @@ def _last_lines(log: Path) -> list[dict[str, Any]]:
             line = json.loads(row)
         except (ValueError, RecursionError):
             continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
+        if isinstance(line, dict) and isinstance(line.get("step"), int) and _is_finite(line):
             found.append(line)
     return found
+
+
+def _is_finite(line: Mapping[str, Any]) -> bool:
+    return all(abs(value) <= FARTHEST for value in line.values() if isinstance(value, (int, float)))
 
 
 def _size(run: Path) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from indirect_rlvr.run import digest
 from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 
 _TOLERANCE = 1e-9
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _STATUSES = ("scored", "unparsable", "not_applicable")
 
 
@@ -205,22 +207,34 @@ def _behind_gate(term: Term, gates: Mapping[str, str], known: Mapping[str, Term 
 
 
 def _described(term: Term | GroupTerm) -> dict[str, object]:
-    parameters = term.score.keywords if isinstance(term.score, partial) else {}
-    shown = {name: _shown(value) for name, value in parameters.items()}
-    return {"name": term.name, "low": term.low, "high": term.high, "parameters": shown}
+    parameters = _parameters(term.score) if isinstance(term.score, partial) else {}
+    return {"name": term.name, "low": term.low, "high": term.high, "parameters": parameters}
 
 
 def _shown(value: object) -> object:
-    """A parameter without the address Python prints for a function, which differs from process to process."""
+    """A parameter as JSON holds it, the same in every process: no order of a set, no address in what Python prints."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _shown(held) for name, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(held) for held in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_shown, value), key=repr)
     if isinstance(value, BaseModel):
-        return value.model_dump()
+        return value.model_dump(mode="json")
     if isinstance(value, (Term, GroupTerm)):
         return _described(value)
     if isinstance(value, partial):
-        return {"function": _shown(value.func), "arguments": [repr(a) for a in value.args], **value.keywords}
-    if isinstance(value, types.FunctionType):
+        return {"function": _shown(value.func), **_parameters(value)}
+    if isinstance(value, (type, types.FunctionType)):
         return f"{value.__module__}.{value.__qualname__}"
-    return value
+    return _ADDRESS.sub("", repr(value))
+
+
+def _parameters(made: partial[object]) -> dict[str, object]:
+    named = {name: _shown(held) for name, held in made.keywords.items()}
+    return {"arguments": _shown(made.args), **named} if made.args else named
 
 
 def _source_files(term: Term | GroupTerm) -> set[str]:
@@ -230,8 +244,8 @@ def _source_files(term: Term | GroupTerm) -> set[str]:
     while pending:
         part = pending.pop()
         if isinstance(part, partial):
-            held = [value for value in part.keywords.values() if isinstance(value, (Term, partial, types.FunctionType))]
-            pending += [part.func, *held]
+            held = (*part.args, *part.keywords.values())
+            pending += [part.func, *(value for value in held if isinstance(value, (Term, partial, types.FunctionType)))]
         elif isinstance(part, Term):
             pending.append(part.score)
         else:

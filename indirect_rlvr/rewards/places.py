@@ -30,11 +30,13 @@ def place(name: str, levels: Sequence[tuple[str, str, float]], aliases: Mapping[
     if not worths or worths != sorted(set(worths)) or worths[0] <= 0 or worths[-1] != 1:
         raise ConfigError(f"reward term `{name}`: the worths of the levels are {worths}; expected them to rise to 1")
     known = {normal_text(alias) or alias: normal_text(target) or target for alias, target in aliases.items()}
-    return Term(name, 0.0, 1.0, partial(_place, levels=tuple(levels), aliases=known))
+    named = tuple((normal_text(word) or word, key, worth) for word, key, worth in levels)
+    return Term(name, 0.0, 1.0, partial(_place, levels=named, aliases=known))
 
 
 def parse_place(text: str, words: Sequence[str]) -> dict[str, str] | None:
-    """What the answer states for each of `words`, in `normal_text`; None where none is stated or one is twice."""
+    """What the answer states for each of `words`, which are in `normal_text` as what is stated will be; None where none
+    is stated or one is twice."""
     if len(text) > LONGEST:
         return None
     stated: dict[str, str] = {}

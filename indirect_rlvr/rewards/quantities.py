@@ -90,14 +90,15 @@ def parse_coordinates(text: str) -> Coordinates | None:
 
 
 def _stripped(text: str) -> str | None:
-    """The text in lower case and plain signs, without Markdown and the words that may stand before a value."""
+    """The text in lower case and plain signs, white space collapsed, without Markdown and the words that may stand
+    before a value."""
     if len(text) > LONGEST:
         return None
     plain = unicodedata.normalize("NFKC", text).casefold().replace("−", "-").replace("×", "x")
-    rest = plain.strip("*`$ \n\t")
+    rest = " ".join(plain.split()).strip("*`$ ")  # runs of white space would cost `_PAIR` their cube
     for openings in (_PREAMBLES, _APPROXIMATELY):
         for opening in openings:
-            rest = rest.removeprefix(opening).strip("*`$ \n\t")
+            rest = rest.removeprefix(opening).strip("*`$ ")
     return rest
 
 

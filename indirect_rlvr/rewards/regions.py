@@ -91,8 +91,7 @@ def _detection(task: ProxyTask, completion: Completion, gold: str) -> Outcome:
     if written is None:
         return Outcome(0.0, "unparsable")
     crowding = math.sqrt(len(expected.labels) / len(written.labels)) if written.labels else 1.0
-    return Outcome(min(1.0, crowding) * mean_average_precision(written, expected) if expected.labels else
-                   float(not written.labels))  # fmt: skip
+    return Outcome(min(1.0, crowding) * mean_average_precision(written, expected))
 
 
 def _mask(task: ProxyTask, completion: Completion, gold: str) -> Outcome:

@@ -62,7 +62,8 @@ def boxes_of(value: object) -> Boxes | None:
 
 
 def parse_mask(text: str) -> Mask | None:
-    """The mask of an answer `{"size": [height, width], "counts": […]}`, COCO's uncompressed run lengths, or None."""
+    """The mask of an answer `{"size": [height, width], "counts": […]}`, COCO's run lengths as `mask_of` reads them, or
+    None."""
     return mask_of(_json(text))
 
 

@@ -87,3 +87,11 @@ def test_a_rank_that_says_it_all_leaves_no_doubt() -> None:
     ranked = ranks(-np.eye(K)[right], rng.random((TASKS, K)))
     found = conditional(cross_validate(by_rank(ranked, right), folds()), right, [str(row) for row in range(TASKS)])
     assert found.nats < 0.01
+
+
+def test_tasks_of_one_cluster_count_as_clusters_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.integers(K, size=TASKS)
+    answered = cross_validate(by_features(relative(rng.normal(size=(TASKS, K, 1))), right), folds())
+    apart = conditional(answered, right, [str(number) for number in range(TASKS)])
+    assert conditional(answered, right, ["c"] * TASKS) == apart

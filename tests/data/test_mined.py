@@ -15,7 +15,7 @@ from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.data.mined import ILLEGAL, UNKNOWN, adopt
 from indirect_rlvr.data.mining import mine_files, read_sets
 from indirect_rlvr.errors import ConfigError, DataError, RunError
-from indirect_rlvr.run import read_json
+from indirect_rlvr.run import read_json, write_json
 from indirect_rlvr.types import Neighbourhood, Record, View
 
 NEAR = Neighbourhood(
@@ -59,6 +59,22 @@ def taken(
 
 def all_of(mined: Path) -> dict[frozenset[str], int]:
     return {frozenset(row["members"]): row["level"] for row in read_sets(mined).to_pylist()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"job": 5}, "`job`: Input should be a valid dictionary"),
+        ({"shards": []}, "`shards`: List should have at least 1 item"),
+        ({"shards": [{"file": "../sets.parquet", "sha256": ""}]}, "`shards.0.file`: Value error, expected letters"),
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused(
+    changed: dict[str, object], said: str, mined: Path, records: list[Record], tmp_path: Path
+) -> None:
+    write_json(tmp_path / "manifest.json", read_json(mined / "manifest.json") | changed)
+    with pytest.raises(DataError, match=f"is not what `rlvr data mine` writes: {said}"):
+        adopt(tmp_path, records, NEAR, THREE, 0, Looks(mined))
 
 
 @pytest.mark.parametrize(

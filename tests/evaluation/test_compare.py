@@ -81,6 +81,25 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
         compare(base, tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "../quiz"}, "`benchmarks.0.name`: Value error, expected letters, digits"),
+        ({"tasks": 5}, "`benchmarks.0.tasks`: Input should be a valid list; run `rlvr eval` again"),
+        ({"main": ["correct"]}, "`benchmarks.0.main`: Input should be a valid string"),
+    ],
+)
+def test_results_that_name_a_file_elsewhere_or_are_of_another_shape_are_refused(
+    changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    base, other = folder(tmp_path, "a", {"": right(4)}), folder(tmp_path, "b", {"": right(4)})
+    for where in (base, other):
+        found = json.loads((where / "results.json").read_text())
+        write_json(where / "results.json", found | {"benchmarks": [found["benchmarks"][0] | changed]})
+    with pytest.raises(DataError, match=said):
+        compare(base, other)
+
+
 def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
     base, other = folder(tmp_path, "a", {"": right(4)}), folder(tmp_path, "b", {"": right(4)}, benchmark="other")
     with pytest.raises(DataError, match=r"no benchmark in common: \['quiz'\] and \['other'\]"):
@@ -95,6 +114,7 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
         ({"values": None}, "`values` is missing"),
         ({"values": {"correct": float("nan")}}, "NaN is no number of JSON"),
         ({"values": {"correct": "1"}}, "`correct` is '1'"),
+        ({"values": {"correct": 10**400}}, r"`correct` is 10+\.?.*, expected a number up to 1e\+300"),
     ],
 )
 def test_a_broken_line_is_named(changed: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -86,6 +86,11 @@ def test_everything_wrong_with_a_file_is_counted_and_named_and_the_rest_is_score
     assert (metric["value"], metric["n"], metric["n_parsed"]) == (0.25, 4, 1)
 
 
+def test_an_id_with_half_a_surrogate_pair_can_be_named(scored):
+    found = faults(scored(said("n0"), b'{"id": "n\\ud800", "response": "x"}'))
+    assert found["an id that the benchmark does not have"] == (1, ["n?"])
+
+
 def test_a_response_that_is_no_text_is_named_as_that(scored):
     found = faults(scored({"id": "n0", "response": 17}, {"id": "n1"}))
     assert found["response is not text (counts as no answer)"] == (1, ["n0"])

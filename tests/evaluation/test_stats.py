@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -127,6 +129,14 @@ def test_the_signed_rank_test_leaves_ties_with_zero_out():
     before, after = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2.0, 4.0, 6.0, 8.0, 10.0, 6.0]
     assert signed_rank(before, after) == pytest.approx(signed_rank(before[:5], after[:5]))
     assert signed_rank(before[:5], after[:5]) == pytest.approx(2 * 0.5**5)
+
+
+def test_the_signed_rank_test_of_few_differences_is_exact_with_ties_too():
+    difference = [1.0, 1.0, 2.0, 2.0, 2.0, -1.0, 3.0, 3.0]
+    ranks = [2.0, 2.0, 5.0, 5.0, 5.0, 2.0, 7.5, 7.5]
+    sums = [sum(rank for rank, is_up in zip(ranks, up, strict=True) if is_up) for up in product((0, 1), repeat=8)]
+    seen = sum(rank for rank, found in zip(ranks, difference, strict=True) if found > 0)
+    assert signed_rank([0.0] * 8, difference) == pytest.approx(2 * sum(each >= seen for each in sums) / 2**8)
 
 
 def test_a_gain_in_values_is_who_got_better_minus_who_got_worse():

@@ -48,6 +48,11 @@ def test_faults_of_a_file_follow_its_metrics():
     assert evaluated.scored(found).splitlines()[-1] == "not JSON (torn?): 12 (line 3, line 9, …)"
 
 
+def test_an_id_of_a_file_cannot_steer_the_terminal():
+    found = measured(metric(0.5)) | {"faults": {"no such id": {"n": 1, "first": ["\x1b[31mred\nline"]}}}
+    assert evaluated.scored(found).splitlines()[-1] == "no such id: 1 ([U+001B][31mred line)"
+
+
 def test_the_list_says_what_is_here_and_one_benchmark_says_how_it_lies(tmp_path):
     (tmp_path / "sea").mkdir()
     absent = evaluated.benchmarks([place(SEA, tmp_path)]).splitlines()[1].split("  ")

@@ -149,3 +149,9 @@ def test_torn_logs_and_owners_never_crash_it(run: Path) -> None:
         text(status(run))
     path.write_text('{"step": "seven"}\n[]\n' + "[" * 100_000 + '\n{"step": 3, "step_time": "x", "loss": "y"}\n')
     assert status(run)["training"]["last"] == {}
+    endless = "1" + "0" * 400
+    odd = ('"step_time": NaN', '"step_time": 1e999', f'"step_time": {endless}', f'"loss": {endless}')
+    path.write_text("".join(f'{{"step": 3, {each}}}\n' for each in odd) + f'{{"step": {endless}}}\n{{"step": 2}}\n')
+    assert status(run)["training"]["step"] == 2
+    path.write_text(f'{{"step": 2}}\n{{"step": -{endless}, "step_time": 1.0}}\n')
+    assert "step 2 of 40" in text(status(run))

@@ -1,6 +1,10 @@
+import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 
 import pytest
 
@@ -8,6 +12,7 @@ from indirect_rlvr.config import Reward
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards.composite import Composite, build
 from indirect_rlvr.rewards.groups import relative_length
+from indirect_rlvr.rewards.parsing import parse_answer
 from indirect_rlvr.rewards.spread import spread
 from indirect_rlvr.types import Completion, GroupTerm, Outcome, ProxyTask, Term
 from indirect_rlvr.validation import validate
@@ -130,6 +135,39 @@ def test_the_description_says_what_counts() -> None:
     assert build(Reward(weights={"length": 0.1}, length_limit=64), []).describe() == [
         {"name": "length", "low": 0.0, "high": 1.0, "weight": 0.1, "parameters": {"limit": 64}}
     ]
+
+
+def rule(check: object, task: ProxyTask, completion: Completion, **_: object) -> Outcome:
+    return Outcome(0.0)
+
+
+def check(text: str) -> bool:
+    return True
+
+
+def test_a_description_is_the_same_in_every_process_and_fits_into_the_manifest() -> None:
+    held = {
+        "words": frozenset("cab"),
+        "by": (1, MappingProxyType({"f": check})),
+        "pattern": re.compile("x"),
+        "object": object(),
+    }
+    term = Term("odd", 0.0, 1.0, partial(rule, partial(check, check), **held))
+    (described,) = Composite((term,), (1.0,)).describe()
+    name = f"{__name__}.check"
+    assert json.loads(json.dumps(described))["parameters"] == {
+        "arguments": [{"function": name, "arguments": [name]}],
+        "words": ["a", "b", "c"],
+        "by": [1, {"f": name}],
+        "pattern": "re.compile('x')",
+        "object": "<object object>",
+    }
+
+
+def test_the_version_knows_what_a_term_holds_by_place_as_well_as_by_name() -> None:
+    made = [partial(rule, 1), partial(rule, 2), partial(rule, check), partial(rule, parse_answer)]
+    versions = {Composite((Term("odd", 0.0, 1.0, score),), (1.0,)).version() for score in made}
+    assert len(versions) == 4
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from indirect_rlvr.errors import ConfigError, DomainError
 from indirect_rlvr.rewards import groups, places, regions, terms, traces, values
 from indirect_rlvr.rewards.geodesy import geoscore, great_circle_km
-from indirect_rlvr.rewards.quantities import METRES, normal_text, parse_coordinates, parse_number
+from indirect_rlvr.rewards.quantities import METRES, _stripped, normal_text, parse_coordinates, parse_number
 from indirect_rlvr.types import Completion, ProxyTask
 
 OSV = Path(__file__).parents[3] / "shared/data/osv5m_game/select.csv"
@@ -109,6 +109,12 @@ def test_a_place_is_read_in_every_form(text: str) -> None:
     assert parse_coordinates(text) == pytest.approx((48.5, -2.25))
 
 
+@pytest.mark.parametrize("gap", [" ", "\n", "\u2003"])
+def test_a_run_of_white_space_is_one_space_before_a_pattern_is_tried_on_it(gap: str) -> None:
+    assert _stripped(f"1{gap * 990}x") == "1 x"
+    assert parse_coordinates(f"48.5,{gap * 900}-2.25") == pytest.approx((48.5, -2.25))
+
+
 def test_distances_cross_the_antimeridian_and_the_poles() -> None:
     assert great_circle_km(0, 179.5, 0, -179.5) == pytest.approx(great_circle_km(0, 0, 0, 1))
     assert great_circle_km(90, 0, 90, 137) == pytest.approx(0, abs=1e-9)
@@ -180,6 +186,12 @@ def test_names_are_compared_without_case_accents_and_punctuation() -> None:
     assert normal_text("Chūō-ku") == "chuo-ku"
     assert normal_text(" . ") is None
     assert normal_text("x" * 1001) is None
+
+
+def test_the_word_for_a_level_may_be_spelt_as_the_answer_spells_it(task: ProxyTask) -> None:
+    term = places.place("p", (("Country", "country", 1.0),))
+    answer = Completion("<answer>Country: France</answer>")
+    assert term.score(with_facts(task, country="France"), answer).value == 1.0
 
 
 def test_aliases_name_the_same_place(task: ProxyTask) -> None:
