@@ -90,9 +90,10 @@ def tables(folder: Path) -> dict[str, Path]:
 def rows(city: str, path: Path) -> Iterator[Place]:
     """Every row of a city's table, the same place in another month included.
 
-    Raises DataError for a row that is no place of that city, above all where latitude stands before longitude.
+    Raises DataError for a row that is no place of that city, above all where latitude stands before longitude, and for
+    a table without rows.
     """
-    centre = CITIES[city]
+    centre, line = CITIES[city], 0
     for line, (name, longitude, latitude, _, satellite, panorama, *_) in table(path, 6):
         found = position(latitude, longitude)
         if found is None or _far(centre, found.latitude_deg, found.longitude_deg):
@@ -102,6 +103,8 @@ def rows(city: str, path: Path) -> Iterator[Place]:
                 "without a header"
             )
         yield Place(name, city, found.latitude_deg, found.longitude_deg, satellite, panorama)
+    if not line:
+        raise DataError(f"`{path}` lists no place; download it again")
 
 
 def places(city: str, path: Path) -> Iterator[Place]:

@@ -58,6 +58,12 @@ def test_a_table_with_swapped_columns_is_refused(tmp_path: Path) -> None:
         list(BENCHMARK.examples(tmp_path))
 
 
+def test_a_city_of_no_place_is_refused(tmp_path: Path) -> None:
+    city(tmp_path, "barcelona", 0, 2.17, 41.39)
+    with pytest.raises(DataError, match=r"barcelona/img_info.csv` lists no place; download it again"):
+        list(BENCHMARK.examples(tmp_path))
+
+
 def test_a_table_with_a_header_or_short_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taipei").mkdir()
     path = tmp_path / "taipei" / "img_info.csv"
