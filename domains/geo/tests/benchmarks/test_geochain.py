@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from indirect_rlvr.errors import ConfigError, DataError
+from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr.types import Benchmark, Example, Prompt, Response
 from indirect_rlvr_geo import gazetteer, nations
 from indirect_rlvr_geo.benchmarks import geochain, geochain_answers, geochain_images, geochain_metrics
 from indirect_rlvr_geo.benchmarks.countries import country_code
 from indirect_rlvr_geo.benchmarks.geochain_key import BINARY, CITIES, COLUMNS, OPTIONS, RULED, answers
-from indirect_rlvr_geo.places import distance_km
 
 Found = dict[tuple[str, str, str], dict[str, Any]]
 Real = tuple[list[Example], list[dict[str, str]]]
@@ -298,7 +298,7 @@ def test_the_packs_own_gazetteer_differs_from_the_official_countries_in_two_spel
     for row in real[1]:
         place = (float(row["lat"]), float(row["lon"]))
         towns = next(towns for km in (1.5, 6.0, 40.0) if (towns := gazetteer.near(*place, km)))
-        nearest = min(towns, key=lambda town: distance_km(*place, town.latitude, town.longitude))
+        nearest = min(towns, key=lambda town: great_circle_km(*place, town.latitude, town.longitude))
         name = nations.name_of(nearest.country)
         assert country_code(row["answer_9"]) == nearest.country
         if name != row["answer_9"]:
