@@ -102,7 +102,8 @@ def rows(city: str, path: Path) -> Iterator[Place]:
                 f"{FARTHEST_KM:g} km of {centre.name}; expected name, longitude, latitude, city, satellite, panorama "
                 "without a header"
             )
-        yield Place(name, city, found.latitude_deg, found.longitude_deg, satellite, panorama)
+        images = satellite.lstrip("/"), panorama.lstrip("/")
+        yield Place(name, city, found.latitude_deg, found.longitude_deg, *images)
     if not line:
         raise DataError(f"`{path}` lists no place; download it again")
 
@@ -118,6 +119,13 @@ def places(city: str, path: Path) -> Iterator[Place]:
         if key not in seen:
             seen.add(key)
             yield place
+
+
+def images_below(root: Path, table: Path, place: Place) -> str | None:
+    """What the paths of a table are relative to, as one of its places shows: "" for the data set's folder, "<city>/"
+    for the city's own; None where the place's panorama is in neither."""
+    bases = ("", f"{table.parent.name}/")
+    return next((base for base in bases if (root / f"{base}{place.panorama}").is_file()), None)
 
 
 def train_city(place: Coordinates | None) -> tuple[str, ...]:

@@ -119,6 +119,17 @@ def test_the_right_letter_shows_the_place_of_the_panorama_and_comes_equally_ofte
     assert [e.id for e in examples] == [e.id for e in BENCHMARK.examples(folder)]
 
 
+def test_images_are_found_below_their_city_too(tmp_path: Path, picture: Callable[[Path], None]) -> None:
+    city(tmp_path, "taipei", 10, 121.56, 25.03)
+    table = tmp_path / "taipei/img_info.csv"
+    table.write_text(table.read_text().replace("taipei/sat", "/sat").replace("taipei/pano", "pano"))
+    for number in range(10):
+        picture(tmp_path / f"taipei/sat/{number}.jpg")
+        picture(tmp_path / f"taipei/pano/{number}.jpg")
+    found = list(BENCHMARK.examples(tmp_path))
+    assert found and not any(example.missing for example in found)
+
+
 def test_train_cities_are_flagged_and_their_missing_images_counted(folder: Path) -> None:
     last = list(BENCHMARK.examples(folder))[-1]
     assert last.flags == ("train city",) and len(last.missing) == 6
