@@ -56,7 +56,7 @@ test-vllm: $(VLLM_STAMP)
 lint: $(STAMP)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy indirect_rlvr $(foreach pack,$(PACKS),$(wildcard $(pack)/indirect_rlvr_*))
+	.venv/bin/mypy indirect_rlvr $(foreach pack,$(PACKS),$(wildcard $(pack)/indirect_rlvr_*)) benchmarks
 
 docs: $(STAMP)
 	.venv/bin/python docs/generate.py

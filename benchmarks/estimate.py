@@ -37,6 +37,7 @@ from indirect_rlvr.estimate.memory import BAND
 from indirect_rlvr.estimate.prompts import Prompts
 from indirect_rlvr.estimate.published import configuration
 from indirect_rlvr.estimate.shape import Shape, shape
+from indirect_rlvr.training import models
 
 GPU = Path(__file__).parent / "results" / "gpu.json"
 SHAPES = {
@@ -96,7 +97,8 @@ def saved_tensors() -> list[dict[str, Any]]:
 
 def _saved(config: Qwen2_5_VLConfig, dtype: torch.dtype) -> dict[str, float]:
     torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(config).to(dtype).train()
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.to(dtype).train()  # type: ignore[arg-type]
     sizes, width = shape(config), 4 if dtype == torch.float32 else 2
     ids = torch.arange(400).reshape(2, 200) % 256
     mask = torch.ones_like(ids)
@@ -150,7 +152,7 @@ def _whole(config: Qwen2_5_VLConfig, work: Work, stage: str, checkpointing: bool
     with tempfile.TemporaryDirectory() as folder:
         policy = build_policy(config, torch.float32, "cpu")
         if not work.train_vision:
-            whole_step.models.freeze_vision(policy.model)
+            models.freeze_vision(policy.model)
         make = whole_step.sft_trainer if stage == "sft" else whole_step.grpo_trainer
         trainer: Trainer = make(policy, work, Path(folder), checkpointing)
         peak = peak_of(policy.model, trainer)
@@ -160,7 +162,8 @@ def _whole(config: Qwen2_5_VLConfig, work: Work, stage: str, checkpointing: bool
 
 def peak_of(model: PreTrainedModel, trainer: Trainer) -> int:
     """The most bytes of tensors that are alive at one moment of a training."""
-    with Alive() as alive:
+    alive = Alive()
+    with alive:
         for value in (*model.parameters(), *model.buffers()):
             alive.add(value)
         trainer.train()
@@ -171,7 +174,7 @@ class Alive(TorchDispatchMode):
     """Counts the bytes of storages from the operation that makes one until it is freed; `peak` is the most so far."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = self.peak = 0
         self._known: dict[int, weakref.ref[Any]] = {}
 

@@ -45,7 +45,7 @@ from prefix_cases import (
     step,
     use,
 )
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging
 from whole_step import Work, measure
 
@@ -108,12 +108,13 @@ def exactness(quick: bool) -> dict[str, Any]:
 
 def _worst(family: str, dtype: torch.dtype, cases: list[tuple[Any, ...]]) -> dict[str, float]:
     trainer, exact = _trainer(family, dtype), _trainer(family, torch.float64)
-    shake(trainer.model)
-    exact.model.load_state_dict(trainer.model.state_dict())
+    model, its_double = _model(trainer), _model(exact)
+    shake(model)
+    its_double.load_state_dict(model.state_dict())
     worst: dict[str, float] = {}
     for number, (loss, kl, ragged, images, accumulation) in enumerate(cases):
         shape = Shape(images, group=2, ragged=ragged, accumulation=accumulation)
-        batch = random_batch(trainer.model.config, shape, dtype, seed=number)
+        batch = random_batch(model.config, shape, dtype, seed=number)
         use(trainer, LOSSES[loss] | KL[kl], accumulation)
         theirs, ours = (step(trainer, batch, packed=packed) for packed in (False, True))
         found = apart(ours, theirs)
@@ -132,6 +133,11 @@ def _trainer(family: str, dtype: torch.dtype) -> SharedPrefixTrainer:
         return build_trainer(build_model(CONFIGS[family](), dtype), Path(folder))
 
 
+def _model(trainer: SharedPrefixTrainer) -> PreTrainedModel:
+    assert isinstance(trainer.model, PreTrainedModel)
+    return trainer.model
+
+
 def _in_float64(batch: dict[str, Any]) -> dict[str, Any]:
     """The same batch, its pixels for a model in float64."""
     return {name: value.double() if name == "pixel_values" else value for name, value in batch.items()}
@@ -145,12 +151,13 @@ def ten_steps(dtype: torch.dtype) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             trainer = build_trainer(build_model(CONFIGS["qwen2_5_vl"](), dtype), Path(folder))
         use(trainer, LOSSES["dapo"] | KL["k3"], 2)
-        optimizer = torch.optim.AdamW(trainer.model.parameters(), lr=1e-3)
-        start = _weights(trainer.model)
+        model = _model(trainer)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        start = _weights(model)
         for seed in range(10):
-            step(trainer, random_batch(trainer.model.config, Shape(), dtype, seed), packed=packed)
+            step(trainer, random_batch(model.config, Shape(), dtype, seed), packed=packed)
             optimizer.step()
-        ends.append(_weights(trainer.model))
+        ends.append(_weights(model))
     theirs, ours = ends
     return {
         "apart": ((ours - theirs).norm() / theirs.norm()).item(),
@@ -191,12 +198,13 @@ class Update:
     def __call__(self, packed: bool) -> None:
         self.trainer._packs = packed
         self.model.zero_grad()
-        self.trainer._compute_loss(self.model, self.batch).backward()
+        self.trainer._compute_loss(self.model, self.batch).backward()  # type: ignore[no-untyped-call]
 
 
 def ratio(case: dict[str, int], rounds: int) -> dict[str, float]:
     """TRL's seconds over ours for one update, and the bound that counting tokens gives."""
-    update, seconds = Update(**case), {False: [], True: []}
+    update = Update(**case)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
     for turn in range(rounds + 1):
         for packed in (False, True):
             began = time.process_time()

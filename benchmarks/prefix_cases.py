@@ -127,9 +127,10 @@ class Found:
 def build_model(config: Any, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
     """A random model of this configuration, in training mode, always the same."""
     torch.manual_seed(0)
-    auto = AutoModelForImageTextToText if config.model_type in VISION else AutoModelForCausalLM
+    auto: Any = AutoModelForImageTextToText if config.model_type in VISION else AutoModelForCausalLM
     model: PreTrainedModel = auto.from_config(config, **options).to(dtype)
-    return model.train()
+    model.train()
+    return model
 
 
 def shake(model: PreTrainedModel) -> None:
@@ -236,35 +237,38 @@ def use(trainer: SharedPrefixTrainer, options: Mapping[str, Any], accumulation: 
         "importance_sampling_level": "token", "top_entropy_quantile": 1.0, "entropy_coef": 0.0, "delta": None,
         "off_policy_mask_threshold": None, "use_bias_correction_kl": False,
     }  # fmt: skip
+    args: Any = trainer.args
     for name, value in {**neutral, **options}.items():
         setattr(trainer, name, value)
-        setattr(trainer.args, name, value)
+        setattr(args, name, value)
     trainer._entropy_bonus_enabled = trainer.entropy_coef != 0.0
-    trainer.args.gradient_accumulation_steps = trainer.args.steps_per_generation = accumulation
+    args.gradient_accumulation_steps = args.steps_per_generation = accumulation
     trainer.current_gradient_accumulation_steps = accumulation
 
 
 def step(trainer: SharedPrefixTrainer, batch: Mapping[str, Any], *, packed: bool) -> Found:
     """Old and reference log-probabilities, then forward and backward of each micro-batch, on one of the two paths."""
+    model: Any = trainer.model
     trainer._packs = packed
-    trainer.model.zero_grad()
+    model.zero_grad()
     found, accumulation = Found(), trainer.args.gradient_accumulation_steps
-    whole = {**batch, "old_per_token_logps": None, "ref_per_token_logps": None}
+    whole: dict[str, Any] = {**batch, "old_per_token_logps": None, "ref_per_token_logps": None}
     with canary.inference(trainer):
         size = len(batch["prompt_ids"]) // accumulation
-        logps, entropies, _ = path(trainer, trainer.model, batch, size)
+        logps, entropies, _ = path(trainer, model, batch, size)
         reference, _, _ = path(trainer, trainer.ref_model, batch, size)
     whole["old_per_token_logps"] = whole["ref_per_token_logps"] = reference
     found.logps, found.entropies, found.size = [logps, reference], [entropies], _term_size(trainer, batch, logps)
-    cut = split_tensor_dict(split_pixel_values_by_grid(whole), accumulation)
+    by_row: Any = split_pixel_values_by_grid(whole)
+    cut: Any = split_tensor_dict(by_row, accumulation)
     micro_batches = [unsplit_pixel_values_by_grid(part) for part in cut]
     if packed and regroup.is_free(trainer):
         micro_batches = regroup.by_prompt(micro_batches)
     for micro_batch in micro_batches:
-        loss = trainer._compute_loss(trainer.model, micro_batch)
+        loss = trainer._compute_loss(model, micro_batch)  # type: ignore[no-untyped-call]
         loss.backward()
         found.loss += loss.item()
-    gradients = ((name, value.grad) for name, value in trainer.model.named_parameters())
+    gradients = ((name, value.grad) for name, value in model.named_parameters())
     found.gradients = {name: value.clone() for name, value in gradients if value is not None}
     return found
 

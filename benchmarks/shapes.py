@@ -15,7 +15,9 @@ SIZES = {"3b": "Qwen/Qwen2.5-VL-3B-Instruct", "7b": "Qwen/Qwen2.5-VL-7B-Instruct
 
 def config(size: str) -> Qwen2_5_VLConfig:
     """The configuration of a published size, `3b` or `7b`."""
-    return configuration(SIZES[size])
+    found = configuration(SIZES[size])
+    assert isinstance(found, Qwen2_5_VLConfig)
+    return found
 
 
 def rehearsal() -> Qwen2_5_VLConfig:

@@ -233,7 +233,8 @@ def sft_trainer(policy: models.Policy, work: Work, folder: Path, checkpointing: 
 def grpo_trainer(policy: models.Policy, work: Work, folder: Path, checkpointing: bool, steps: int = 2) -> SharedPath:
     """GRPO on shared prompts, timed by a clock that nobody reads."""
     clock = Clock(policy.model.device.type == "cuda")
-    return _trainer(policy, work, True, steps, folder, clock, time.monotonic() + 3600, checkpointing)
+    trainer: SharedPath = _trainer(policy, work, True, steps, folder, clock, time.monotonic() + 3600, checkpointing)
+    return trainer
 
 
 class _Seconds(TrainerCallback):
@@ -259,9 +260,10 @@ def _trainer(
     until: float,
     checkpointing: bool = False,
 ) -> Any:
-    rows, processor = build_rows(work, steps, folder), policy.processor
+    processor: Any = policy.processor
+    rows = build_rows(work, steps, folder)
     if shared:
-        rows, processor = images.shared(rows), patches.caching(policy.processor, patches.PatchStore())
+        rows, processor = images.shared(rows), patches.caching(processor, patches.PatchStore())
     batch = work.prompts * work.group
     args = GRPOConfig(
         output_dir=str(folder), max_steps=steps, num_generations=work.group, max_completion_length=work.completion,
@@ -281,7 +283,7 @@ def _trainer(
     return trainer
 
 
-def even(completion_ids: list[list[int]], **columns: Any) -> list[float]:
+def even(completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
     """The share of even tokens."""
     return [sum(token % 2 == 0 for token in ids) / len(ids) for ids in completion_ids]
 

@@ -16,9 +16,7 @@ from indirect_rlvr.estimate.shape import Shape
 from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, stages
 from indirect_rlvr.progress import size
-
-SFT_ROWS = 64
-"""Samples of one forward pass at most where the recipe does not say (`training.options.MICRO_BATCH`)."""
+from indirect_rlvr.training import options
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +91,14 @@ def completions(run: Run) -> int:
 
 def sft_pass(recipe: Recipe, seen: Prompts, count: int) -> Pass:
     """The largest micro-batch of SFT."""
-    rows = memory.micro_rows("sft", recipe.sft.trl, recipe.sft.batch, count, SFT_ROWS)
+    rows = options.micro_batches("sft", recipe.sft.trl, recipe.sft.batch, count)["per_device_train_batch_size"]
     return Pass(rows, seen.most_tokens, rows, hours.trace_tokens(recipe), seen.most_patches, shared=False)
 
 
 def grpo_pass(recipe: Recipe, seen: Prompts, count: int) -> Pass:
     """The largest micro-batch of GRPO, all of whose completions reach their limit."""
     settings = recipe.grpo
-    batch = settings.prompts_per_step * settings.group_size
-    rows = memory.micro_rows("grpo", settings.trl, batch, count, SFT_ROWS)
+    rows = options.rollout_batches(settings, count)["per_device_train_batch_size"]
     groups = max(1, rows // settings.group_size)
     tokens, patches = seen.most_tokens, seen.most_patches
     return Pass(groups, tokens, rows, settings.max_completion_tokens, patches, settings.shared_prefix)

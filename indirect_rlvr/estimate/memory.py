@@ -6,7 +6,6 @@ What a part consists of is said in `docs/estimates.md`; nothing here looks at a 
 from dataclasses import dataclass, field
 
 from indirect_rlvr.config import Recipe
-from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.estimate import activations
 from indirect_rlvr.estimate.activations import Pass
 from indirect_rlvr.estimate.cards import Card
@@ -204,24 +203,3 @@ def _update(
         found, again = found + seen[0], max(again, seen[1])
     head = activations.of_head(shape, one.rows * one.completion, width, trained=not rank)
     return {"activations": float(found), "head or one layer again": float(max(head, again))}
-
-
-def micro_rows(section: str, options: dict[str, object], batch: int, processes: int, default: int) -> int:
-    """Rollouts or traces of one forward pass of one process.
-
-    Raises ConfigError where the batch does not divide among the processes.
-    """
-    if batch % processes:
-        raise ConfigError(
-            f"`{section}` has {batch} samples a step, which {processes} processes cannot share evenly; choose a "
-            f"multiple of {processes}, or --nproc with a divisor of {batch}"
-        )
-    each = batch // processes
-    largest = max(n for n in range(1, default + 1) if each % n == 0)
-    rows = options.get("per_device_train_batch_size", largest)
-    if not isinstance(rows, int) or rows < 1 or each % rows:
-        raise ConfigError(
-            f"`{section}.trl.per_device_train_batch_size` is {rows!r}; on {processes} processes it must divide the "
-            f"{each} samples of each"
-        )
-    return rows

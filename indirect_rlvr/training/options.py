@@ -147,13 +147,13 @@ def common(folder: Path, steps: int, save_steps: int, seed: int, model: Model) -
     }
 
 
-def micro_batches(section: str, table: Mapping[str, Any], batch: int) -> dict[str, int]:
-    """How a batch of `batch` samples over all processes is cut: `per_device_train_batch_size` from the table, by
-    default the largest part up to `MICRO_BATCH`.
+def micro_batches(section: str, table: Mapping[str, Any], batch: int, count: int = 0) -> dict[str, int]:
+    """How a batch of `batch` samples over `count` processes (0: those of this launch) is cut:
+    `per_device_train_batch_size` from the table, by default the largest part up to `MICRO_BATCH`.
 
     Raises ConfigError where it does not divide what each process gets, or the batch cannot be dealt out evenly.
     """
-    count = processes.count()
+    count = count or processes.count()
     share, left = divmod(batch, count)
     if left:
         raise ConfigError(
@@ -171,14 +171,14 @@ def micro_batches(section: str, table: Mapping[str, Any], batch: int) -> dict[st
     return {"per_device_train_batch_size": micro, "gradient_accumulation_steps": share // micro}
 
 
-def rollout_batches(settings: Grpo) -> dict[str, int]:
+def rollout_batches(settings: Grpo, count: int = 0) -> dict[str, int]:
     """As `micro_batches`, for the rollouts of a step, each group in one process: there its prompt is shared and its
     rewards are compared."""
-    prompts, count = settings.prompts_per_step, processes.count()
+    prompts, count = settings.prompts_per_step, count or processes.count()
     if prompts % count:
         near = max(1, prompts // count) * count
         raise ConfigError(
             f"`grpo.prompts_per_step` is {prompts} on {count} processes; it must be a multiple of them, for example "
             f"{near}, because a group is sampled, rewarded and shares its prompt in one process"
         )
-    return micro_batches("grpo", settings.trl, prompts * settings.group_size)
+    return micro_batches("grpo", settings.trl, prompts * settings.group_size, count)

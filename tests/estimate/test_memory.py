@@ -12,6 +12,7 @@ from indirect_rlvr.errors import ConfigError
 from indirect_rlvr.estimate import activations, fits, hours, memory, work
 from indirect_rlvr.estimate.activations import Pass
 from indirect_rlvr.estimate.cards import CARDS, GIB, Card, known
+from indirect_rlvr.estimate.estimate import grpo_pass, sft_pass
 from indirect_rlvr.estimate.memory import BAND, VLLM, Memory
 from indirect_rlvr.estimate.parameters import Parameters
 from indirect_rlvr.estimate.prompts import Prompts
@@ -20,6 +21,7 @@ from indirect_rlvr.estimate.shape import shape
 
 HELD = Parameters(vision=100, language=800, embeddings=60, head=40, adapters=0, trained=900)
 SEVEN = configuration("Qwen/Qwen2.5-VL-7B-Instruct")
+SEEN = Prompts(2000, 2200, 7776, 7776, 6, "")
 ONE = Pass(prompts=1, prompt=2200, rows=8, completion=2048, patches=7776, shared=True)
 
 
@@ -28,23 +30,19 @@ def recipe(strategy: str = "ddp", dtype: str = "bfloat16", rank: int = 0, **opti
     return Recipe(domain="none", model=model, parallel=Parallel(strategy=strategy), grpo=Grpo(trl=dict(options)))
 
 
-@pytest.mark.parametrize(
-    ("batch", "processes", "rows", "message"),
-    [
-        (6, 4, None, "`grpo` has 6 samples a step, which 4 processes cannot share evenly; choose a multiple of 4"),
-        (8, 4, 3, "per_device_train_batch_size` is 3; on 4 processes it must divide the 2 samples of each"),
-        (8, 1, "x", "per_device_train_batch_size` is 'x'"),
-    ],
-)
-def test_a_batch_that_processes_cannot_share_is_refused(batch: int, processes: int, rows: object, message: str) -> None:
-    options = {} if rows is None else {"per_device_train_batch_size": rows}
-    with pytest.raises(ConfigError, match=message):
-        memory.micro_rows("grpo", options, batch, processes, 64)
+def test_a_batch_that_processes_cannot_share_is_refused_as_the_training_refuses_it() -> None:
+    with pytest.raises(ConfigError, match="the 6 samples of a step of `sft` cannot be dealt out evenly to 4 processes"):
+        sft_pass(Recipe(domain="none", sft=Sft(batch=6)), SEEN, 4)
+    with pytest.raises(ConfigError, match="`grpo.prompts_per_step` is 6 on 4 processes; it must be a multiple of them"):
+        grpo_pass(Recipe(domain="none", grpo=Grpo(prompts_per_step=6)), SEEN, 4)
+    with pytest.raises(ConfigError, match="`grpo.trl.per_device_train_batch_size` is 'x'; it must divide the 8 sam"):
+        one = Grpo(prompts_per_step=1, group_size=8, trl={"per_device_train_batch_size": "x"})
+        grpo_pass(Recipe(domain="none", grpo=one), SEEN, 1)
 
 
 def test_the_largest_part_of_a_batch_is_taken_where_the_recipe_does_not_say() -> None:
-    assert memory.micro_rows("sft", {}, 120, 1, 64) == 60
-    assert memory.micro_rows("sft", {"per_device_train_batch_size": 2}, 64, 8, 64) == 2
+    assert sft_pass(Recipe(domain="none", sft=Sft(batch=120)), SEEN, 1).rows == 60
+    assert sft_pass(Recipe(domain="none", sft=Sft(trl={"per_device_train_batch_size": 2}, batch=64)), SEEN, 8).rows == 2
 
 
 def test_a_recipe_for_other_processes_is_refused_and_any_number_is_taken_where_it_names_none() -> None:
@@ -157,8 +155,7 @@ def test_hours_hold_the_published_steps_of_easyr1(monkeypatch: pytest.MonkeyPatc
 def test_hours_follow_steps_processes_and_the_card() -> None:
     def band(steps: int, processes: int, card: str) -> tuple[float, float]:
         asked = Recipe(domain="none", model=Model(dtype="bfloat16"), grpo=Grpo(steps=steps, trl={"use_vllm": True}))
-        seen = Prompts(2000, 2200, 7776, 7776, 6, "")
-        return hours.grpo(hours.Setting(asked, shape(SEVEN), seen, processes, CARDS[card]))
+        return hours.grpo(hours.Setting(asked, shape(SEVEN), SEEN, processes, CARDS[card]))
 
     low, high = band(100, 1, "h100")
     assert 0 < low < high

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indirect_rlvr.rewards.geodesy import EARTH_RADIUS_KM
+
 TABLE = Path(__file__).parent / "data" / "cities.tsv.xz"
 KM_PER_DEGREE = 111.19
 RADII_KM = ((5000, 80.0), (1000, 50.0), (100, 30.0), (0, 25.0))
@@ -37,6 +39,11 @@ def named(name: str) -> tuple[Town, ...]:
     return tuple(sorted((table.town(row) for row in table.rows.get(key(name), ())), key=lambda town: -town.thousands))
 
 
+def largest(country: str) -> Town | None:
+    """The place of most people in a country, by its ISO 3166 code; None where the table has none."""
+    return _largest().get(country)
+
+
 def is_name(name: str) -> bool:
     """Whether any place bears the name."""
     return key(name) in _table().rows
@@ -52,7 +59,7 @@ def near(latitude: float, longitude: float, km: float) -> tuple[Town, ...]:
     a, b = np.radians(latitude), np.radians(table.latitude[rows])
     half = np.sin((b - a) / 2) ** 2
     half += np.cos(a) * np.cos(b) * np.sin(np.radians(table.longitude[rows] - longitude) / 2) ** 2
-    close = 2 * 6371.0088 * np.arcsin(np.sqrt(np.minimum(half, 1.0))) <= km
+    close = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(half, 1.0))) <= km
     return tuple(table.town(int(row)) for row in rows[close])
 
 
@@ -61,6 +68,16 @@ def key(name: str) -> str:
     plain = name[:80] if name.isascii() else unicodedata.normalize("NFKD", name[:80])
     letters = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join(letters.casefold().replace("’", "'").replace("-", " ").replace(".", " ").split())
+
+
+@cache
+def _largest() -> dict[str, Town]:
+    table, found = _table(), dict[str, Town]()
+    for row in range(len(table.lines)):
+        town = table.town(row)
+        if town.country not in found or town.thousands > found[town.country].thousands:
+            found[town.country] = town
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where on Earth a position lies: countries by polygon, distances and bearings on the sphere.
+"""Where on Earth a position lies: countries by polygon, and angles between bearings.
 
 The polygons are Natural Earth 1:50m (`data/LICENCES.md`); they are about 2 km true, so a border is accepted from both
 sides.
@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indirect_rlvr.rewards.geodesy import EARTH_RADIUS_KM
 from indirect_rlvr_geo import gazetteer
 
 DATA = Path(__file__).parent / "data"
-EARTH_KM = 6371.0088
-"""Mean radius; great-circle distances on it are within 0.6 % of those on the ellipsoid."""
 BORDER_KM = 10.0
 """Within this distance of a border either side is accepted."""
 COAST_KM = 25.0
@@ -74,14 +73,6 @@ def ground(latitude: float, longitude: float) -> Ground:
     return Ground(frozenset(found), frozenset().union(*(box for box in boxes if box & found)))
 
 
-def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Great-circle distance between two positions in degrees, by the haversine formula; any longitudes will do."""
-    a, b = math.radians(latitude), math.radians(other_latitude)
-    half = math.sin((b - a) / 2) ** 2
-    half += math.cos(a) * math.cos(b) * math.sin(math.radians(other_longitude - longitude) / 2) ** 2
-    return 2 * EARTH_KM * math.asin(math.sqrt(min(1.0, half)))
-
-
 def angle_between(one: float, other: float) -> float:
     """The angle between two bearings in degrees, [0, 180]."""
     return abs((one - other + 180) % 360 - 180)
@@ -132,7 +123,7 @@ def _owners_within(latitude: float, longitude: float) -> dict[str, float]:
     position."""
     borders = _borders()
     first, last = np.searchsorted(borders.start[:, 1], (latitude - 2.0, latitude + 2.0))
-    scale = EARTH_KM * math.pi / 180 * np.array([math.cos(math.radians(latitude)), 1.0])
+    scale = EARTH_RADIUS_KM * math.pi / 180 * np.array([math.cos(math.radians(latitude)), 1.0])
     start, end = (np.stack([(p[:, 0] - longitude + 180) % 360 - 180, p[:, 1] - latitude], 1) * scale
                   for p in (borders.start[first:last], borders.end[first:last]))  # fmt: skip
     along = end - start

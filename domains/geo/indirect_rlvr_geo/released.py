@@ -13,6 +13,7 @@ from collections import Counter
 from indirect_rlvr.rewards.parsing import ANSWER, THINK
 from indirect_rlvr.rewards.terms import distinct_ngrams
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
+from indirect_rlvr_geo.benchmarks.short_answers import first_answer
 
 PERIOD = 1024
 """Tokens after which the released cosine stops falling, and rises again."""
@@ -99,9 +100,8 @@ def _points(letter: str, plain: str) -> int:
 
 
 def _accuracy(task: ProxyTask, completion: Completion) -> Outcome:
-    _, opened, rest = completion.text.partition(ANSWER[0])
-    answer, closed, _ = rest.partition(ANSWER[1])
-    chosen = released_choice((answer if opened and closed else completion.text).strip())
+    answer = first_answer(completion.text)
+    chosen = released_choice(completion.text.strip() if answer is None else answer)
     return Outcome(0.0, "unparsable") if chosen is None else Outcome(float(chosen == task.answer))
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from indirect_rlvr.rewards.facts import Claim, Finding
+from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr.types import Scalar
 from indirect_rlvr_geo import climate, gazetteer, nations, places, sun
 from indirect_rlvr_geo.claims_of_courses import Course
@@ -58,7 +59,7 @@ def _coordinates(claim: Claim, facts: Facts) -> Finding:
         latitude if stated.latitude is None else stated.latitude,
         longitude if stated.longitude is None else stated.longitude,
     )
-    away = places.distance_km(latitude, longitude, *other)
+    away = great_circle_km(latitude, longitude, *other)
     return _decide(away <= stated.slack_km, f"{away:,.1f} km away; {stated.slack_km:,.1f} km are allowed")
 
 
@@ -79,7 +80,7 @@ def _country(claim: Claim, facts: Facts) -> Finding:
 
 
 def _away(facts: Facts, town: gazetteer.Town) -> float:
-    return places.distance_km(*_where(facts), town.latitude, town.longitude)
+    return great_circle_km(*_where(facts), town.latitude, town.longitude)
 
 
 def _city(claim: Claim, facts: Facts) -> Finding:

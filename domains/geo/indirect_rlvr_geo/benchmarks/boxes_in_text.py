@@ -1,7 +1,7 @@
 """Finds boxes in what a model wrote: JSON lists, one bracketed list of four numbers, the grid of VRSBench.
 
 Everything is linear in the text and nothing raises on it. What is read is the last complete `<answer>`, and the whole
-text where there is none, for every model alike.
+text where there is none, for every model alike; `released_box` alone does as its source does.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from indirect_rlvr.rewards.parsing import last_answer
+from indirect_rlvr_geo.benchmarks.short_answers import first_answer
 
 Box = tuple[float, float, float, float]
 MOST = 1000
@@ -19,7 +20,7 @@ _FARTHEST = 1e9
 
 _NUMBER = r"[-+]?\d{1,9}(?:\.\d{1,18})?"
 _FOUR = re.compile(r"\[\s*+(?:" + r"\s*+,\s*+".join([f"({_NUMBER})"] * 4) + r")\s*+\]")
-_FOUR_WHOLE = re.compile(r"\[\s*+" + r"\s*+,\s*+".join([r"(\d{1,9})"] * 4) + r"\s*+\]")
+_RELEASED = re.compile(r"\[" + r",\s*+".join([r"(\d{1,9})"] * 4) + r"\]")
 _GRID = re.compile(r"<(\d{1,3})>\s*+<(\d{1,3})>\s*+<(\d{1,3})>\s*+<(\d{1,3})>")
 _OPENING = re.compile(r"[\[{]\s*+[\[{\]}\"\d-]")
 _FENCE = "```"
@@ -43,13 +44,13 @@ def grid_box(text: str) -> Box | None:
 
 
 def released_box(text: str) -> Box | None:
-    """The box that the released reader of arXiv 2509.21976 finds: the last list of four whole numbers inside braces,
-    inside `<answer>`; it finds none in an answer without the tag."""
-    answer = last_answer(text)
+    """The box that the released reader of arXiv 2509.21976 finds: in the first `<answer>` the last list of four whole
+    numbers inside braces, spaces behind its commas alone; none without the tag."""
+    answer = first_answer(text)
     if answer is None:
         return None
     start, end = answer.find("{"), answer.rfind("}")
-    return _last(_FOUR_WHOLE, answer[start:end]) if 0 <= start < end else None
+    return _last(_RELEASED, answer[start:end]) if 0 <= start < end else None
 
 
 def many_boxes(text: str) -> list[tuple[Box, str]] | None:

@@ -32,7 +32,7 @@ from indirect_rlvr.types import (
     View,
 )
 from indirect_rlvr_geo.benchmarks.boxes_in_text import answer_part
-from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, HALF_TILE_M, TRAIN_CITY, Place, places, tables
+from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, HALF_TILE_M, TRAIN_CITY, Place, images_below, places, tables
 from indirect_rlvr_geo.benchmarks.files import photo
 
 K = 5
@@ -72,7 +72,7 @@ def source(also: str) -> Source:
         homepage="https://huggingface.co/datasets/gaoshuang98/CV-Cities",
         licence="repository BSD-3-Clause; imagery derived from Google's, licence not found",
         size="223,736 pairs in 16 cities: 162,954 in 10 train cities, 60,782 in 6 test cities",
-        layout=f"<city>/img_info.csv without a header, and the images at the paths it gives, relative to here; {also}",
+        layout=f"<city>/img_info.csv without a header, and the images at its paths, below here or <city>/; {also}",
         files=("*/img_info.csv",),
     )
 
@@ -81,7 +81,7 @@ def examples(folder: Path) -> Iterator[Example]:
     """At most `PER_CITY` questions of each city that is there, the test cities first; the same every time."""
     found = tables(folder)
     for city in sorted(found, key=lambda each: (CITIES[each].trained_on, each)):
-        yield from _of_city(folder, city, list(places(city, found[city])))
+        yield from _of_city(folder, city, found[city])
 
 
 def parse(example: Example, response: Response) -> Mapping[str, Any] | None:
@@ -138,9 +138,10 @@ def _positions(graded: Sequence[Graded]) -> list[Metric]:
     ]
 
 
-def _of_city(folder: Path, city: str, rows: Sequence[Place]) -> Iterator[Example]:
-    records = [_record(place) for place in rows]
-    origin = rows[0]
+def _of_city(folder: Path, city: str, table: Path) -> Iterator[Example]:
+    rows = list(places(city, table))
+    origin, base = rows[0], images_below(folder, table, rows[0]) or ""
+    records = [_record(place, base) for place in rows]
     neighbourhood = Neighbourhood(
         position=partial(_metres, origin=origin), unit="m", cells=CELLS_M, r_min=HALF_TILE_M, about="one city"
     )
@@ -178,9 +179,10 @@ def _example(folder: Path, city: str, task: ProxyTask) -> Example:
     )
 
 
-def _record(place: Place) -> Record:
+def _record(place: Place, base: str) -> Record:
     split = CITIES[place.city].trained_on
-    views = {"ground": View("ground", "image", place.panorama), "overhead": View("overhead", "image", place.satellite)}
+    shown = {"ground": place.panorama, "overhead": place.satellite}
+    views = {kind: View(kind, "image", base + path) for kind, path in shown.items()}
     facts = {"latitude": place.latitude_deg, "longitude": place.longitude_deg}
     block = f"{place.city} {place.latitude_deg:.2f} {place.longitude_deg:.2f}"
     return Record(place.panorama, block, views, facts, "train" if split else "test")

@@ -90,9 +90,10 @@ def tables(folder: Path) -> dict[str, Path]:
 def rows(city: str, path: Path) -> Iterator[Place]:
     """Every row of a city's table, the same place in another month included.
 
-    Raises DataError for a row that is no place of that city, above all where latitude stands before longitude.
+    Raises DataError for a row that is no place of that city, above all where latitude stands before longitude, and for
+    a table without rows.
     """
-    centre = CITIES[city]
+    centre, line = CITIES[city], 0
     for line, (name, longitude, latitude, _, satellite, panorama, *_) in table(path, 6):
         found = position(latitude, longitude)
         if found is None or _far(centre, found.latitude_deg, found.longitude_deg):
@@ -101,7 +102,10 @@ def rows(city: str, path: Path) -> Iterator[Place]:
                 f"{FARTHEST_KM:g} km of {centre.name}; expected name, longitude, latitude, city, satellite, panorama "
                 "without a header"
             )
-        yield Place(name, city, found.latitude_deg, found.longitude_deg, satellite, panorama)
+        images = satellite.lstrip("/"), panorama.lstrip("/")
+        yield Place(name, city, found.latitude_deg, found.longitude_deg, *images)
+    if not line:
+        raise DataError(f"`{path}` lists no place; download it again")
 
 
 def places(city: str, path: Path) -> Iterator[Place]:
@@ -115,6 +119,13 @@ def places(city: str, path: Path) -> Iterator[Place]:
         if key not in seen:
             seen.add(key)
             yield place
+
+
+def images_below(root: Path, table: Path, place: Place) -> str | None:
+    """What the paths of a table are relative to, as one of its places shows: "" for the data set's folder, "<city>/"
+    for the city's own; None where the place's panorama is in neither."""
+    bases = ("", f"{table.parent.name}/")
+    return next((base for base in bases if (root / f"{base}{place.panorama}").is_file()), None)
 
 
 def train_city(place: Coordinates | None) -> tuple[str, ...]:

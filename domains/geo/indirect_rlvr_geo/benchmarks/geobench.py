@@ -81,14 +81,17 @@ def _choice(name: str, part: str, tasks: Sequence[str], size: str) -> Benchmark:
 def examples(folder: Path, part: str) -> Iterator[Example]:
     """One example for each paraphrase of each record of a part; its cluster is what images it shows.
 
-    Raises DataError for a record that lacks a field, or whose right letter is none of its options.
+    Raises DataError for a record that lacks a field or any wording, or whose right letter is none of its options.
     """
     path = folder / part / "qa.json"
     for number, row in enumerate(json_rows(path, _FIELDS)):
         labels = list(ascii_uppercase[: len(row["options_list"])])
         answer = str(row["ground_truth_option"]).strip(" .")
-        if answer not in labels or not isinstance(row["prompts"], list):
-            raise DataError(f"`{path}` record {number}: answer {answer!r} of the options {labels}; download it again")
+        if answer not in labels or not isinstance(row["prompts"], list) or not row["prompts"]:
+            raise DataError(
+                f"`{path}` record {number}: answer {answer!r} of the options {labels}, wordings "
+                f"{row['prompts']!r:.80}; expected one of the options and a list of wordings: download it again"
+            )
         parts, missing = _images(folder, part, row["image_path"])
         for paraphrase, question in enumerate(row["prompts"]):
             text = PROMPT.format(

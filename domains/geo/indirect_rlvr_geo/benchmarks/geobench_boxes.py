@@ -136,7 +136,8 @@ def _detection_metrics(graded: Sequence[Graded]) -> list[Metric]:
 
 
 def _rows(folder: Path, part: str) -> Iterator[tuple[Mapping[str, Any], int, list[list[list[float]]]]]:
-    """(record, side in pixels, polygons) of every record; raises DataError for one whose truth is no polygons."""
+    """(record, side in pixels, polygons) of every record; raises DataError for one whose truth is no polygons, or
+    whose question has no wording."""
     path = folder / part / "qa.json"
     for number, row in enumerate(json_rows(path, ("image_path", "prompts"))):
         try:
@@ -144,6 +145,8 @@ def _rows(folder: Path, part: str) -> Iterator[tuple[Mapping[str, Any], int, lis
             polygons = _polygons(row.get("ground_truth", []))
             if not ("mask_path" in row or (polygons and 0 < side <= LARGEST_SIDE)):
                 raise ValueError(f"image_size {side} and {len(polygons)} polygons")
+            if not isinstance(row["prompts"], list) or not row["prompts"]:
+                raise ValueError(f"`prompts` is {row['prompts']!r:.80}, no list of wordings")
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"`{path}` record {number}: {error}; expected `ground_truth` as polygons [[x, y], …] and `image_size`"

@@ -12,18 +12,17 @@ from typing import Any
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.parsing import parse_choice
-from indirect_rlvr.rewards.quantities import Coordinates
 from indirect_rlvr.types import Benchmark, Example, Prompt, Response, Source, View
 from indirect_rlvr_geo.benchmarks import geochain_answers as read
 from indirect_rlvr_geo.benchmarks.cv_cities import TRAIN_CITY
-from indirect_rlvr_geo.benchmarks.distances import distance_values, read_coordinates
+from indirect_rlvr_geo.benchmarks.distances import distance_values, read_coordinates, stated_position
 from indirect_rlvr_geo.benchmarks.files import photo
 from indirect_rlvr_geo.benchmarks.geochain_answers import CITY, COORDINATES, COUNTRY, DIVISION, LANGUAGES
 from indirect_rlvr_geo.benchmarks.geochain_images import CROPPED
 from indirect_rlvr_geo.benchmarks.geochain_key import CITIES, COLUMNS, OPTIONS, QUESTIONS, answers
 from indirect_rlvr_geo.benchmarks.geochain_metrics import CORRECT, RAW, SAME_SET, metrics, task
 from indirect_rlvr_geo.benchmarks.short_answers import stated
-from indirect_rlvr_geo.benchmarks.truths import distinct, position, read_rows
+from indirect_rlvr_geo.benchmarks.truths import distinct, position, read_rows, truth_position
 
 ROWS, CONSTANTS, TEXTS = "test_samples.csv", "per_city_answers.csv", "questions.csv"
 TRAINED = frozenset({"manila", "melbourne", "paris", "tokyo"})
@@ -97,7 +96,7 @@ def parse(example: Example, response: Response) -> dict[str, Any] | None:
     question = example.truth["question"]
     if question == COORDINATES:
         place = read_coordinates(response.text)
-        return None if place is None else {"latitude": place.latitude_deg, "longitude": place.longitude_deg}
+        return truth_position(place) or None
     text = stated(response.text)
     if text is None:
         return None
@@ -113,8 +112,7 @@ def judge(example: Example, parsed: Mapping[str, Any] | None) -> dict[str, float
     kilometres and the rest of `distance_values` for coordinates."""
     truth = example.truth
     if truth["question"] == COORDINATES:
-        guess = None if parsed is None else Coordinates(parsed["latitude"], parsed["longitude"])
-        values = distance_values(example, guess)
+        values = distance_values(example, stated_position(parsed))
         return {CORRECT: values["Acc@25km"], **values}
     if truth["question"] == LANGUAGES:
         found, gold = frozenset(parsed["languages"] if parsed else ()), frozenset(truth["languages"])

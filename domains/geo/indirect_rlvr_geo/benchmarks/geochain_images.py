@@ -6,12 +6,13 @@ A view is a path, so the official loader's crop is a step of the layout: what is
 the flag "watermark not cropped".
 """
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
+from indirect_rlvr_geo.benchmarks.alone import command
 
 CROPPED = "cropped"
 ROWS = 30
@@ -21,10 +22,14 @@ ROWS = 30
 def crop(folder: Path) -> int:
     """Write a copy without its last `ROWS` rows of every `CITY/SUB/images/*.jpg`; returns how many are new.
 
-    Raises DataError for an image that cannot be read or has no more rows than that.
+    Raises DataError for a folder without images, and for an image that cannot be read or has no more rows than that.
     """
-    new = 0
-    for path in sorted(folder.glob("*/*/images/*.jpg")):
+    new, paths = 0, sorted(folder.glob("*/*/images/*.jpg"))
+    if not paths:
+        raise DataError(
+            f"`{folder}` has no CITY/SUB_FOLDER/images/KEY.jpg; unpack Mapillary Street-level Sequences there"
+        )
+    for path in paths:
         target = folder / CROPPED / path.relative_to(folder)
         if target.exists():
             continue
@@ -32,6 +37,13 @@ def crop(folder: Path) -> int:
         _crop(path, target)
         new += 1
     return new
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Crop the images below the one folder that is named; raises ConfigError for other arguments."""
+    if len(arguments) != 1:
+        raise ConfigError(f"expected the folder of GeoChain, got {list(arguments)}")
+    return crop(Path(arguments[0]))
 
 
 def _crop(path: Path, target: Path) -> None:
@@ -48,4 +60,4 @@ def _crop(path: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(f"{crop(Path(sys.argv[1]))} images cropped")
+    command(main, "images cropped")

@@ -1,8 +1,5 @@
 """Coordinates for a named place, from the gazetteer that ships with the pack: no network and no service."""
 
-import lzma
-from functools import cache
-
 from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr.rewards.quantities import Coordinates
 from indirect_rlvr_geo import gazetteer
@@ -26,7 +23,8 @@ def geocode(city: str, country: str) -> Coordinates | None:
         towns = [town for town in gazetteer.named(name) if code in (None, town.country)]
         if towns:
             return Coordinates(towns[0].latitude, towns[0].longitude)
-    return None if code is None else _largest_towns().get(code)
+    town = None if code is None else gazetteer.largest(code)
+    return None if town is None else Coordinates(town.latitude, town.longitude)
 
 
 def nearest_country(latitude: float, longitude: float) -> str:
@@ -36,16 +34,3 @@ def nearest_country(latitude: float, longitude: float) -> str:
         if towns:
             break
     return min(towns, key=lambda town: great_circle_km(latitude, longitude, town.latitude, town.longitude)).country
-
-
-@cache
-def _largest_towns() -> dict[str, Coordinates]:
-    """Country code → where its largest town lies."""
-    most: dict[str, int] = {}
-    found: dict[str, Coordinates] = {}
-    for line in lzma.decompress(gazetteer.TABLE.read_bytes()).decode().split("\n"):
-        _, country, latitude, longitude, thousands = line.split("\t")
-        if int(thousands) > most.get(country, -1):
-            most[country] = int(thousands)
-            found[country] = Coordinates(int(latitude) / 100, int(longitude) / 100)
-    return found

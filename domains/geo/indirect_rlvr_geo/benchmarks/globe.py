@@ -25,6 +25,7 @@ from indirect_rlvr_geo.benchmarks.distances import (
 )
 from indirect_rlvr_geo.benchmarks.geocoding import GAZETTEER, geocode
 from indirect_rlvr_geo.benchmarks.im2gps import IDS, LATITUDES, LONGITUDES
+from indirect_rlvr_geo.benchmarks.short_answers import first_answer
 from indirect_rlvr_geo.benchmarks.truths import Photos, cell, distinct, position, read_rows, truth_position
 
 RELEASED = "as released"
@@ -71,7 +72,8 @@ def examples(folder: Path, table: str) -> Iterator[Example]:
 def parse(example: Example, response: Response) -> Mapping[str, Any] | None:
     """{"country", "city"} as the evaluator reads them, "" where one is not named, and "latitude" and "longitude" where
     the response states them too."""
-    body = _answer(response.text)
+    answer = first_answer(response.text)
+    body = response.text if answer is None else answer
     named = {kind: _line(body, f"{kind}:") for kind in _NAMES}
     place = read_coordinates(response.text)
     return {**named, **truth_position(place)} if place or any(named.values()) else None
@@ -125,13 +127,6 @@ def matches(named: str, truth: str) -> bool:
         return False
     short, long = sorted((one, other), key=len)
     return short in long and len(short) / len(long) >= THRESHOLD
-
-
-def _answer(text: str) -> str:
-    """What stands in the first pair of answer tags, or everything."""
-    start = text.find("<answer>")
-    end = text.find("</answer>", start)
-    return text if start < 0 or end < 0 else text[start + len("<answer>") : end].strip()
 
 
 def _line(text: str, word: str) -> str:

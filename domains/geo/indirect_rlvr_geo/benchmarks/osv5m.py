@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from indirect_rlvr.evaluation.metrics import STRICT, asked, majority, share
-from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Response, Source
+from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Source
+from indirect_rlvr_geo.benchmarks import im2gps
 from indirect_rlvr_geo.benchmarks.distances import (
     PROMPT,
     distance_metrics,
     distance_values,
-    read_coordinates,
     stated_position,
 )
 from indirect_rlvr_geo.benchmarks.geocoding import GAZETTEER, nearest_country
@@ -32,7 +32,7 @@ def benchmarks() -> list[Benchmark]:
         revision="CVPR 2024",
     )
     about = "coordinates of a Mapillary photo: GeoScore, distances, Acc@km, country"
-    return [Benchmark("osv5m", about, source, examples, parse, judge, metrics, main="GeoScore")]
+    return [Benchmark("osv5m", about, source, examples, im2gps.parse, judge, metrics, main="GeoScore")]
 
 
 def examples(folder: Path) -> Iterator[Example]:
@@ -46,12 +46,6 @@ def examples(folder: Path) -> Iterator[Example]:
         view, missing = photos.find(f"test/{cell(row, 'id')}.jpg")
         cluster = cell(row, "sequence", "cell") or name
         yield Example(name, cluster, Prompt((view, PROMPT)), truth, missing=missing, flags=flags)
-
-
-def parse(example: Example, response: Response) -> Mapping[str, Any] | None:
-    """{"latitude", "longitude"} in degrees."""
-    found = read_coordinates(response.text)
-    return None if found is None else truth_position(found)
 
 
 def judge(example: Example, parsed: Mapping[str, Any] | None) -> Mapping[str, float]:

@@ -6,7 +6,6 @@
 A line is {"id": …, "parsed": {"ranks": {item: position}}} or {"id": …, "parsed": {"mask": {"size", "counts"}}}.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indirect_rlvr.errors import ConfigError, DataError, RlvrError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.run import write_jsonl
 from indirect_rlvr.types import Example
 from indirect_rlvr_geo.benchmarks import earthreason, geobench_boxes, retrieval, rrsis
+from indirect_rlvr_geo.benchmarks.alone import command
 from indirect_rlvr_geo.benchmarks.masks import runs_of_file
 
 SUFFIX = ".png"
@@ -97,7 +97,4 @@ def _places(row: NDArray[np.floating[Any]], items: Sequence[str], column: dict[s
 
 
 if __name__ == "__main__":
-    try:
-        print(f"{main(sys.argv[1:])} lines written")
-    except RlvrError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    command(main, "lines written")

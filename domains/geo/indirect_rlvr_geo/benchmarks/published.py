@@ -6,14 +6,14 @@ IM2GPS3k, and IMAGEO-Bench's JSON lines.
 """
 
 import csv
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from indirect_rlvr.errors import ConfigError, DataError, RlvrError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.rewards.quantities import Coordinates
 from indirect_rlvr.run import read_jsonl, write_jsonl
+from indirect_rlvr_geo.benchmarks.alone import command
 from indirect_rlvr_geo.benchmarks.truths import photo_key, truth_position
 
 COLUMNS = ["img_id", "gt_lat", "predicted_lat", "gt_long", "predicted_long", "great_circle_distance"]
@@ -87,7 +87,4 @@ def _guess(row: list[str]) -> Guess:
 
 
 if __name__ == "__main__":
-    try:
-        print(f"{main(sys.argv[1:])} lines written")
-    except RlvrError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    command(main, "lines written")

@@ -175,9 +175,9 @@ def university(folder: Path) -> Iterator[Pool]:
 
 def _city_queries(rows: list[Place]) -> list[Query]:
     per_degree = radians(1) * EARTH_RADIUS_KM * 1000
-    east = per_degree * cos(radians(rows[0].latitude_deg)) if rows else 0.0
-    points = np.array([(p.longitude_deg * east, p.latitude_deg * per_degree) for p in rows]).reshape(-1, 2)
-    near = cKDTree(points).query_ball_point(points, HALF_TILE_M) if rows else []
+    east = per_degree * cos(radians(rows[0].latitude_deg))
+    points = np.array([(p.longitude_deg * east, p.latitude_deg * per_degree) for p in rows])
+    near = cKDTree(points).query_ball_point(points, HALF_TILE_M)
     return [
         Query(
             place.panorama,

@@ -6,7 +6,6 @@ of images beside it.
 A view is a path, so images must lie on disk before a benchmark is asked; they are named by their content.
 """
 
-import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from io import BytesIO
@@ -16,8 +15,9 @@ from typing import Any
 import pyarrow.parquet as pq
 from PIL import Image
 
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.run import write_jsonl
+from indirect_rlvr_geo.benchmarks.alone import command
 
 FOLDER = "images"
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif", "GIF": "gif", "BMP": "bmp"}
@@ -35,6 +35,14 @@ def unpack(target: Path, parquets: Sequence[Path]) -> int:
     lines = [line for path in parquets for line in _lines(path, folder)]
     write_jsonl(target, lines)
     return len(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Unpack what is named; raises ConfigError without any Parquet file."""
+    if len(arguments) < 2:
+        raise ConfigError(f"expected the file to write and the Parquet files to read, got {list(arguments)}")
+    target, *parquets = map(Path, arguments)
+    return unpack(target, parquets)
 
 
 def _lines(path: Path, folder: Path) -> list[dict[str, Any]]:
@@ -68,4 +76,4 @@ def _write(data: bytes, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(f"{unpack(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])} rows")
+    command(main, "rows")

@@ -88,9 +88,9 @@ def prompt(row: Mapping[str, Any], view: View) -> Prompt:
 
 def parse(example: Example, response: Response) -> Mapping[str, Any] | None:
     """{"box": pixels of the file} as `referring.parse_box` reads it, and {"released": numbers as written} where the
-    released reader of arXiv 2509.21976 finds a box."""
-    found, released = parse_box(example, response), released_box(response.text)
-    return found if found is None or released is None else {**found, "released": list(released)}
+    released reader of arXiv 2509.21976 finds a box, which need not lie in the image; None where neither does."""
+    found, released = parse_box(example, response) or {}, released_box(response.text)
+    return {**found, **({} if released is None else {"released": list(released)})} or None
 
 
 def judge(example: Example, parsed: Mapping[str, Any] | None) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.types import Split
-from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, Place, city_id, rows, spot, tables
+from indirect_rlvr_geo.benchmarks.cv_cities import CITIES, city_id, images_below, rows, spot, tables
 from indirect_rlvr_geo.prepare.options import Options
 from indirect_rlvr_geo.prepare.pairs import Group, Listing, Pair, block, month_in
 
@@ -63,14 +63,19 @@ def _pairs(root: Path, city: str, table: Path, held_out: bool) -> Iterator[Pair]
     side: Split = "test" if held_out else "train"
     for place in rows(city, table):
         if base is None:
-            base = _base(root, table, place)
+            base = images_below(root, table, place)
+            if base is None:
+                raise DataError(
+                    f"`{table}` line 1 names the panorama {place.panorama!r}, which is neither below `{root}` nor "
+                    f"below `{table.parent}`; unpack the city again"
+                )
         lat, lon = place.latitude_deg, place.longitude_deg
-        ground = base + place.panorama.lstrip("/")
+        ground = base + place.panorama
         yield Pair(
             id=ground,
             cluster=f"{city} {block(lat, lon)}",
             ground=ground,
-            overhead=base + place.satellite.lstrip("/"),
+            overhead=base + place.satellite,
             split=side,
             city=CITIES[city].name,
             place="{} {:.5f} {:.5f}".format(city, *spot(lat, lon)),
@@ -78,14 +83,3 @@ def _pairs(root: Path, city: str, table: Path, held_out: bool) -> Iterator[Pair]
             longitude_deg=lon,
             captured=month_in(place.name) or month_in(Path(place.panorama).name),
         )
-
-
-def _base(root: Path, table: Path, first: Place) -> str:
-    """What the paths of a table are relative to: the data set's folder or the city's own, as its first row shows."""
-    for base in ("", f"{table.parent.name}/"):
-        if (root / f"{base}{first.panorama.lstrip('/')}").is_file():
-            return base
-    raise DataError(
-        f"`{table}` line 1 names the panorama {first.panorama!r}, which is neither below `{root}` nor below "
-        f"`{table.parent}`; unpack the city again"
-    )

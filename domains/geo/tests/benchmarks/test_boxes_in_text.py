@@ -106,6 +106,17 @@ def test_the_released_reader_wants_whole_numbers_in_braces_in_the_tag() -> None:
     assert released_box('<answer>{"bbox_2d": [1.0, 2, 3, 4]}</answer>') is None
 
 
+def test_the_released_reader_reads_the_first_answer_and_the_last_list_in_it() -> None:
+    first = '<answer>{"bbox_2d": [9, 9, 9, 9]} {"bbox_2d": [1, 2,\n3, 4]}</answer>'
+    assert released_box(f'{first} <answer>{{"bbox_2d": [5, 6, 7, 8]}}</answer>') == (1, 2, 3, 4)
+    assert released_box("<answer>None</answer> " + first) is None
+
+
+@pytest.mark.parametrize("written", ["[ 1, 2, 3, 4]", "[1, 2, 3, 4 ]", "[1 , 2, 3, 4]"])
+def test_the_released_reader_knows_spaces_behind_commas_alone(written: str) -> None:
+    assert released_box(f'<answer>{{"bbox_2d": {written}}}</answer>') is None
+
+
 def test_the_grid_ends_at_a_hundred() -> None:
     assert grid_box("{<25><40><33><60>}") == (25, 40, 33, 60)
     assert grid_box("{<25><40><33><101>}") is None

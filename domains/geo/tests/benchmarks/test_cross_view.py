@@ -58,6 +58,12 @@ def test_a_table_with_swapped_columns_is_refused(tmp_path: Path) -> None:
         list(BENCHMARK.examples(tmp_path))
 
 
+def test_a_city_of_no_place_is_refused(tmp_path: Path) -> None:
+    city(tmp_path, "barcelona", 0, 2.17, 41.39)
+    with pytest.raises(DataError, match=r"barcelona/img_info.csv` lists no place; download it again"):
+        list(BENCHMARK.examples(tmp_path))
+
+
 def test_a_table_with_a_header_or_short_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taipei").mkdir()
     path = tmp_path / "taipei" / "img_info.csv"
@@ -111,6 +117,17 @@ def test_the_right_letter_shows_the_place_of_the_panorama_and_comes_equally_ofte
         assert right == views[0].replace("pano", "sat")
     assert max(Counter(e.truth["answer"] for e in examples if e.task == HELD_OUT).values()) == 1
     assert [e.id for e in examples] == [e.id for e in BENCHMARK.examples(folder)]
+
+
+def test_images_are_found_below_their_city_too(tmp_path: Path, picture: Callable[[Path], None]) -> None:
+    city(tmp_path, "taipei", 10, 121.56, 25.03)
+    table = tmp_path / "taipei/img_info.csv"
+    table.write_text(table.read_text().replace("taipei/sat", "/sat").replace("taipei/pano", "pano"))
+    for number in range(10):
+        picture(tmp_path / f"taipei/sat/{number}.jpg")
+        picture(tmp_path / f"taipei/pano/{number}.jpg")
+    found = list(BENCHMARK.examples(tmp_path))
+    assert found and not any(example.missing for example in found)
 
 
 def test_train_cities_are_flagged_and_their_missing_images_counted(folder: Path) -> None:

@@ -74,7 +74,9 @@ def test_letters_are_read_as_said(text: str, answer: str | None) -> None:
     assert (found or {}).get("answer") == answer
 
 
-@pytest.mark.parametrize("change", [{"ground_truth_option": "F"}, {"options_list": []}, {"prompts": "one"}])
+@pytest.mark.parametrize(
+    "change", [{"ground_truth_option": "F"}, {"options_list": []}, {"prompts": "one"}, {"prompts": []}]
+)
 def test_a_record_that_cannot_be_asked_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     write(tmp_path, "Single", [record("Ship Classification", "a.png", "A", ["?"]) | change])
     with pytest.raises(DataError, match=r"qa.json` record 0: answer"):
@@ -201,10 +203,14 @@ def test_polygons_are_filled_for_segmentation(
         {"ground_truth": [[]]},
         {"ground_truth": None},
         {"ground_truth": [[[0, float("nan")]]]},
+        {"prompts": []},
+        {"prompts": "x"},
     ],
 )
 @pytest.mark.parametrize("benchmark", [DETECTION, SEGMENTATION], ids=lambda each: each.name)
-def test_a_truth_that_is_no_polygons_is_refused(tmp_path: Path, change: dict[str, Any], benchmark: Any) -> None:
+def test_a_truth_that_is_no_polygons_and_a_question_without_wording_are_refused(
+    tmp_path: Path, change: dict[str, Any], benchmark: Any
+) -> None:
     part = "Ref-Det" if benchmark is DETECTION else "Ref-Seg"
     row = {"image_path": "a.png", "prompts": ["x"], "image_size": 20, "ground_truth": [[[0, 0], [9, 0], [9, 9]]]}
     write(tmp_path, part, [row | change])

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
+from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr.types import Benchmark, Example, Prompt, Response
 from indirect_rlvr_geo import gazetteer, nations
 from indirect_rlvr_geo.benchmarks import geochain, geochain_answers, geochain_images, geochain_metrics
 from indirect_rlvr_geo.benchmarks.countries import country_code
 from indirect_rlvr_geo.benchmarks.geochain_key import BINARY, CITIES, COLUMNS, OPTIONS, RULED, answers
-from indirect_rlvr_geo.places import distance_km
 
 Found = dict[tuple[str, str, str], dict[str, Any]]
 Real = tuple[list[Example], list[dict[str, str]]]
@@ -145,6 +145,19 @@ def test_an_image_without_rows_to_spare_or_of_another_kind_is_refused(folder: Pa
     (folder / "ottawa/database/images/k2.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match="k2.jpg` cannot be read as an image"):
         geochain_images.crop(folder)
+
+
+def test_coordinates_out_of_range_are_none_even_where_somebody_else_parsed_them(folder: Path) -> None:
+    (where,) = (example for example in geochain.examples(folder) if example.id == "k1-q21")
+    with pytest.raises(ValueError, match=r"coordinates \(-157.8, 196.8\) are out of range"):
+        geochain.judge(where, {"latitude": -157.8, "longitude": 196.8})
+
+
+def test_a_folder_without_images_and_other_arguments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no CITY/SUB_FOLDER/images"):
+        geochain_images.main([str(tmp_path)])
+    with pytest.raises(ConfigError, match="expected the folder of GeoChain, got \\[\\]"):
+        geochain_images.main([])
 
 
 def test_a_prompt_lists_closed_options_and_asks_for_one_free_answer(folder: Path) -> None:
@@ -285,7 +298,7 @@ def test_the_packs_own_gazetteer_differs_from_the_official_countries_in_two_spel
     for row in real[1]:
         place = (float(row["lat"]), float(row["lon"]))
         towns = next(towns for km in (1.5, 6.0, 40.0) if (towns := gazetteer.near(*place, km)))
-        nearest = min(towns, key=lambda town: distance_km(*place, town.latitude, town.longitude))
+        nearest = min(towns, key=lambda town: great_circle_km(*place, town.latitude, town.longitude))
         name = nations.name_of(nearest.country)
         assert country_code(row["answer_9"]) == nearest.country
         if name != row["answer_9"]:

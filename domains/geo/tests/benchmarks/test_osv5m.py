@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from indirect_rlvr.types import Example, Graded, Prompt, Response
-from indirect_rlvr_geo.benchmarks import osv5m
+from indirect_rlvr_geo.benchmarks import im2gps, osv5m
 
 REAL = Path(__file__).parents[5] / "shared/data/osv5m_game"
 
@@ -51,7 +51,7 @@ def test_a_hundred_published_distances_and_scores_are_met_and_countries_hit_as_p
         example = Example(row["id"], row["id"], Prompt(("where?",)), truth)
         for model in ("", "_base"):
             text = f"<answer>{row['pred_lat' + model]}, {row['pred_lon' + model]}</answer>"
-            values = osv5m.judge(example, osv5m.parse(example, Response(text)))
+            values = osv5m.judge(example, im2gps.parse(example, Response(text)))
             assert values["km"] == pytest.approx(float(row["distance" + model]), rel=1e-9)
             assert values["GeoScore"] == pytest.approx(float(row["score" + model]), rel=1e-9)
             assert values["country"] == (row["country_hit" + model] == "True")

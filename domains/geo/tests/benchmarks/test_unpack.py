@@ -1,5 +1,7 @@
 """Parquet files of the hub on disk, and reading them back: broken files, images, lists written as Python."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -9,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.types import View
-from indirect_rlvr_geo.benchmarks.unpack import unpack
+from indirect_rlvr_geo.benchmarks.unpack import main, unpack
 from indirect_rlvr_geo.benchmarks.unpacked import interleaved, letters, lines, literal
 
 
@@ -25,6 +27,23 @@ def test_files_that_are_no_parquet_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(DataError, match=r"a.parquet` cannot be read as Parquet: .*; download it again"):
         unpack(tmp_path / "rows.jsonl", [tmp_path / "a.parquet"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["rows.jsonl"]])
+def test_nothing_to_unpack_is_refused_before_anything_is_written(tmp_path: Path, arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match="expected the file to write and the Parquet files to read"):
+        main([str(tmp_path / name) for name in arguments])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistake_is_one_line_at_the_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "indirect_rlvr_geo.benchmarks.unpack"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (
+        said.returncode == 1
+        and said.stderr.startswith("ConfigError: expected the file")
+        and "\n" not in said.stderr[:-1]
+    )
 
 
 def test_bytes_that_are_no_image_are_refused(tmp_path: Path) -> None:

@@ -114,6 +114,13 @@ def test_an_answer_in_the_resized_frame_is_converted_and_the_released_reader_doe
     assert parsed["released"] == [126, 202, 176, 302]
 
 
+def test_the_released_reader_takes_a_box_that_leaves_the_image() -> None:
+    parsed = parse(EXAMPLE, Response('<answer>{"bbox_2d": [126, 202, 176, 702]}</answer>'))
+    assert parsed == {"released": [126, 202, 176, 702]}
+    values = judge(EXAMPLE, parsed)
+    assert values["iou"] == 0.0 and 0.0 < values["released iou"] < 0.5
+
+
 def test_the_fixture_scores_as_by_hand(folder: Path, scored: Callable[..., Any]) -> None:
     answers = {
         "P0003_0002-0": '<think>x</think><answer>{"bbox_2d": [128, 205, 179, 307]}</answer>',
