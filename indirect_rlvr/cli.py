@@ -131,8 +131,9 @@ def run(
 ) -> None:
     """Train on the proxy task, measure on the target tasks.
 
-    The report is written at the end. Finished stages are kept, and training goes on from its newest checkpoint: the same command continues after an
-    interruption, to the same bytes. torchrun and accelerate launch start it too, with -m indirect_rlvr.
+    The report is written at the end. Finished stages are kept, and training goes on from its newest checkpoint: the
+    same command continues after an interruption, to the same bytes. torchrun and accelerate launch start it too, with
+    -m indirect_rlvr.
 
     \b
     rlvr run --domain geo
