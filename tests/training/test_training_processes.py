@@ -125,10 +125,10 @@ def test_a_crash_in_both_leaves_the_last_checkpoint(two: Two) -> None:
 
 
 def test_a_training_of_three_that_was_stopped_ends_in_the_same_bytes(
-    tmp_path: Path, vision_folder: Path, records_folder: Path
+    tmp_path: Path, text_folder: Path, records_folder: Path
 ) -> None:
     """Sums over three depend on how DDP cuts gradients up, which two do not show."""
-    three = Trainings(tmp_path, vision_folder, records_folder)
+    three = Trainings(tmp_path, text_folder, records_folder, modality="text")
     thrifty = GRPO | {"prompts_per_step": 3, "trl": FAST | {"gradient_checkpointing": True}}
     jobs = {
         "grpo": three.job("grpo", "grpo", thrifty),
