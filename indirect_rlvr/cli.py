@@ -99,7 +99,7 @@ def rlvr(
 
     \b
     rlvr domains                  what is installed
-    rlvr run --domain geo         train and measure; the report is runs/geo/report.html
+    rlvr run --domain geo         train, measure, write runs/geo/report.html
     """
 
 
@@ -129,10 +129,11 @@ def run(
         Literal["slurm"] | None, typer.Option("--emit", help="Print a script that does this run there; do nothing.")
     ] = None,
 ) -> None:
-    """Train on the proxy task, measure on the target tasks, write the report.
+    """Train on the proxy task, measure on the target tasks.
 
-    Finished stages are kept, and training goes on from its newest checkpoint: the same command continues after an
-    interruption, to the same bytes. torchrun and accelerate launch start it too, with -m indirect_rlvr.
+    The report is written at the end. Finished stages are kept, and training goes on from its newest checkpoint: the
+    same command continues after an interruption, to the same bytes. torchrun and accelerate launch start it too, with
+    -m indirect_rlvr.
 
     \b
     rlvr run --domain geo
@@ -174,7 +175,9 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON; write nothing.")] = False,
 ) -> None:
-    """Write report.html and report.md of a run again, from its files alone.
+    """Write report.html and report.md of a run again.
+
+    From its files alone.
 
     \b
     rlvr report runs/geo
@@ -210,9 +213,9 @@ def check(
     name: Annotated[str, typer.Argument(metavar="DOMAIN", help="An installed domain.", autocompletion=_domain_names)],
     recipe: RecipeName = "default",
 ) -> None:
-    """Check what every domain must satisfy, in seconds, without a model.
+    """Check what every domain must satisfy.
 
-    Exit code 1 if anything fails.
+    In seconds, without a model. Exit code 1 if anything fails.
 
     \b
     rlvr check template
@@ -232,7 +235,9 @@ def reward_check(
     recipe: RecipeName = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
-    """Score gold, wrong, empty and hostile completions of real tasks with every reward term.
+    """Score gold, wrong, empty and hostile completions.
+
+    Of real tasks, with every reward term.
 
     \b
     rlvr reward check template --rows 50
@@ -255,7 +260,7 @@ def rescore(
     rows: Annotated[int, typer.Option("--rows", min=0, help="How many of the rollouts that moved most.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, whole texts included.")] = False,
 ) -> None:
-    """Score saved rollouts again and show the old reward against the new one.
+    """Score saved rollouts again: old reward against new.
 
     The new reward is that of the installed code, of the recipe and of --set.
 
@@ -309,7 +314,9 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the new domain: lower case, a letter first.")],
     folder: Annotated[Path | None, typer.Argument(help="Where to put it; ./NAME where not given.")] = None,
 ) -> None:
-    """Start a domain of your own: a copy of the template pack under a new name.
+    """Start a domain of your own.
+
+    A copy of the template pack under a new name.
 
     \b
     rlvr new clinic

@@ -215,20 +215,24 @@ def run(
     domain: str, recipe: str, out: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()
 ) -> list[Finding]:
     """What a run of this recipe needs: the recipe itself, its model where it says that it is, and what it will take of
-    packages, GPUs, memory, data and disk."""
+    packages, GPUs, memory, data and disk. Of a recipe that is refused nothing is estimated, and of one that cannot be
+    read nothing else is said."""
     from indirect_rlvr import engine
+    from indirect_rlvr.estimate import needs
 
     name = f"recipe {recipe} of {domain}"
     try:
         prepared, _ = engine.prepare(domain, recipe, list(overrides), out / domain)
-        engine.require_possible(prepared)
     except RlvrError as error:
         return [Finding(name, "stops", str(error), "mend the recipe")]
-    from indirect_rlvr.estimate.needs import needs
-
-    model = prepared.recipe.model.path
-    found = [Finding(name, "well", f"{prepared.recipe.grpo.steps} GRPO steps from `{model}`")]
-    return found + needs(prepared) + base_model(model, environment)
+    wanted = prepared.recipe
+    try:
+        engine.require_possible(prepared)
+    except RlvrError as error:
+        refused = Finding(name, "stops", str(error), "mend the recipe")
+        return [refused, *needs.packages(wanted), *needs.gpus(wanted), *needs.teacher(wanted)]
+    well = Finding(name, "well", f"{wanted.grpo.steps} GRPO steps from `{wanted.model.path}`")
+    return [well, *needs.needs(prepared), *base_model(wanted.model.path, environment)]
 
 
 def base_model(model: str, environment: Mapping[str, str]) -> list[Finding]:

@@ -145,8 +145,7 @@ def _environment(rank: int, count: int, port: int) -> dict[str, str]:
     """What PyTorch's launchers tell a process; the store it meets the others by is this process's own."""
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
     where = {"MASTER_ADDR": HOST, "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
-    quiet = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")  # of DDP's advice about parameters, in every run
-    return {name: str(value) for name, value in {**own, **where, "TORCH_CPP_LOG_LEVEL": quiet}.items()}
+    return {name: str(value) for name, value in {**own, **where}.items()}
 
 
 def _end(context: PContext, number: signal.Signals) -> int:

@@ -71,6 +71,8 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     place = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         return f"unknown key `{visible(place, 200)}`; known keys here: {', '.join(_known(model, problem['loc'][:-1]))}"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # a rule of a whole section
+        return f"{f'`{place}`: ' if place else ''}{problem['ctx']['error']!s:.400}"
     return f"`{place}` is {problem['input']!r:.200}: {problem['msg'].lower():.400}"
 
 

@@ -128,6 +128,15 @@ def test_every_help_shows_an_example(command: str) -> None:
     assert f"  rlvr {command}" in result.stdout
 
 
+@pytest.mark.parametrize("group", ["", "data", "reward"])
+def test_no_description_of_a_command_is_cut_at_80_columns(group: str) -> None:
+    said = CliRunner().invoke(cli.app, [*group.split(), "--help"], terminal_width=80).stdout
+    listed = said.partition("Commands:\n")[2].splitlines()
+    assert listed and max(map(len, said.splitlines())) <= 80
+    assert [line for line in listed if not line.endswith(".")] == []
+    assert [line for line in listed if line.endswith("...")] == []
+
+
 def test_the_commands_are_the_ones_tested() -> None:
     alone = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
     grouped = [

@@ -1,5 +1,6 @@
 """Recipes: what is refused and with which words, and what overrides do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,12 @@ def _fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
 def test_every_setting_has_its_sentence() -> None:
     without = [name for name, sentence in _fields(Recipe) if not sentence]
     assert without == ["Recipe.records"] or without == []
+
+
+def test_of_a_section_that_contradicts_itself_only_the_contradiction_is_shown(recipe: Path) -> None:
+    said = "`grpo`: save_steps is 10; expected a multiple of trl.num_iterations (3), for example 9, because a training"
+    with pytest.raises(ConfigError, match=re.escape(f"`--set grpo.trl.num_iterations=3`: {said}")):
+        load_recipe(recipe, ["grpo.trl.num_iterations=3"])
 
 
 def test_a_message_quotes_only_the_beginning_of_a_long_override(recipe: Path) -> None:

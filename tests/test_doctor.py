@@ -3,6 +3,7 @@
 import json
 import sys
 from importlib.metadata import requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def test_a_wrong_recipe_stops_with_its_own_message(tmp_path: Path) -> None:
     assert found.state == "stops" and "unknown key `grpo.step`" in found.detail
 
 
+def test_a_recipe_that_contradicts_itself_hides_nothing_else_that_is_lacking(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('domain = "template"\n[parallel]\ngpu = "h100"\nprocesses = 64\n[grpo.trl]\nuse_vllm = 1\nn = 2\n')
+    done = CliRunner().invoke(app, ["doctor", "-d", "template", "-r", str(path), "-o", str(tmp_path), "--json"])
+    stops = {row["name"]: row["detail"] for row in json.loads(done.stdout) if row["state"] == "stops"}
+    assert done.exit_code == 1
+    assert "`grpo.trl.n` is no option of trl.GRPOConfig" in stops[f"recipe {path} of template"]
+    assert "made for 64 x H100" in stops["recipe's GPUs"]
+    assert ("recipe's vllm" in stops) == (find_spec("vllm") is None)
+
+
 @pytest.mark.parametrize(("environment", "state"), [({}, "note"), ({"HF_HUB_OFFLINE": "1"}, "stops")])
 def test_a_model_that_is_nowhere_stops_only_where_it_cannot_be_fetched(
     environment: dict[str, str], state: str, tmp_path: Path
@@ -107,7 +119,7 @@ def test_a_model_that_is_nowhere_stops_only_where_it_cannot_be_fetched(
 def test_a_model_path_that_is_no_hub_id_stops(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('domain = "template"\n[model]\npath = "/no/such/folder"\n')
-    assert doctor.run("template", str(path), tmp_path, {})[-1].state == "stops"
+    assert doctor.run("template", str(path), tmp_path, {})[0].state == "stops"
 
 
 def test_the_command_prints_marks_and_ends_with_1_only_where_something_stops(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_a_killed_process_ends_the_run_and_the_same_command_ends_as_if_nothing_h
     assert manifest(out)["state"] == "interrupted"
     again = whole(out, launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"))
     assert again.returncode == 0, again.stderr
+    assert "find_unused_parameters" not in again.stderr
     assert made(out) == made(two)
 
 

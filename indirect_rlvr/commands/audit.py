@@ -21,9 +21,10 @@ def audit(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
 ) -> None:
-    """Can the tasks be won without the query? Shortcut probes, splits, controls; without a model.
+    """See whether tasks can be won without the query.
 
-    Writes audit.json beside the tasks. Exit code 1 where they leak or are not legal.
+    Shortcut probes, splits, controls; without a model. Writes audit.json beside the tasks. Exit code 1 where they leak
+    or are not legal.
 
     \b
     rlvr audit runs/geo

@@ -12,7 +12,9 @@ def compare(
     trained: Annotated[Path, typer.Argument(metavar="TRAINED_EVAL", help="What it wrote for the trained model.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Compare two evaluations item by item: which target tasks improved.
+    """Compare two evaluations item by item.
+
+    Says which target tasks improved.
 
     \b
     rlvr compare evaluations/base evaluations/geo-r1
@@ -36,7 +38,9 @@ def transfer_matrix(
     trained: Annotated[list[Path], typer.Argument(metavar="TRAINED_EVAL...", help="The same for each trained model.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for transfer-matrix.json, .md and .svg.")],
 ) -> None:
-    """Write what each trained model gained on each target task, as JSON, table and heat map.
+    """Write what each model gained on each target task.
+
+    As JSON, table and heat map.
 
     \b
     rlvr transfer-matrix evaluations/base evaluations/geo evaluations/geo-zero --out matrix

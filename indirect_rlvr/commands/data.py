@@ -40,9 +40,9 @@ def mine(
     nuisance: Annotated[str, typer.Option(help="Column of the scalar for `--sampler blocks`.")] = "",
     time: Annotated[list[str] | None, typer.Option(help="COLUMN:MIN:MAX in seconds between members.")] = None,
 ) -> None:
-    """Mine candidate sets: Parquet in, Parquet shards and a manifest out.
+    """Mine candidate sets of a table of any size.
 
-    The same command continues after an interruption, at the shard.
+    Parquet in, Parquet shards and a manifest out. The same command continues after an interruption, at the shard.
 
     \b
     rlvr data mine places.parquet --out sets --longitude-degrees lon --latitude-degrees lat --cells 2500 --cells 5000

@@ -16,7 +16,9 @@ def difficulty(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.svg", help="Draw them too.")] = None,
 ) -> None:
-    """Accuracy against difficulty, for every evaluated row of a run or for one model.
+    """Show accuracy against difficulty.
+
+    For every evaluated row of a run, or for one model.
 
     \b
     rlvr data difficulty runs/geo --out difficulty.svg

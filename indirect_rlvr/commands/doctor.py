@@ -18,8 +18,9 @@ def doctor(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where runs go.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check the installation: packages, GPU, disk, caches, threads, domains; and say what to do.
+    """Check the installation, and say what to do.
 
+    Packages, GPU, disk, caches, threads, domains, and with --domain what a run needs of them.
     ✓ is well, – is worth knowing, ✗ would stop a run. Exit code 1 where there is a ✗. Nothing is changed.
 
     \b

@@ -48,9 +48,9 @@ def evaluate(
     nproc: Nproc = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a model the target tasks and published benchmarks of a domain, and score its answers.
+    """Ask a model target tasks and published benchmarks.
 
-    Kill it and give the same command again: nothing is asked twice.
+    Those of a domain; its answers are scored. Kill it and give the same command again: nothing is asked twice.
 
     \b
     rlvr eval --domain geo --model runs/geo/grpo
@@ -104,7 +104,7 @@ def score(
     recipe: Recipe = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Score responses that any system produced, without a model.
+    """Score what any system answered, without a model.
 
     What is wrong with the file (torn lines, unknown or repeated ids …) is counted and named.
 
@@ -127,7 +127,9 @@ def benchmarks(
     data_root: DataRoot = None,
     recipe: Recipe = "default",
 ) -> None:
-    """List the benchmarks of the installed domains: sizes, licences, where they come from, and what is lacking here.
+    """List the benchmarks of the installed domains.
+
+    With sizes, licences, where they come from, and what is lacking here.
 
     \b
     rlvr benchmarks

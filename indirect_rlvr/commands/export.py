@@ -51,10 +51,10 @@ def export(
         typer.Option("--dataset", metavar="ID", help="For the Hub: a source of the records; again."),
     ] = None,
 ) -> None:
-    """Write tasks and reward for another trainer, target tasks for an evaluation harness, or a model for the Hub.
+    """Write for another trainer, a harness, or the Hub.
 
-    Trainers: verl and EasyR1, ms-swift, verifiers. Harnesses: lmms-eval, inspect. The Hub: a row of an evaluated run
-    with its model card; nothing is uploaded.
+    Trainers (verl and EasyR1, ms-swift, verifiers) get tasks and reward; harnesses (lmms-eval, inspect) target tasks;
+    the Hub a row of an evaluated run with its model card; nothing is uploaded.
 
     \b
     rlvr export verl runs/geo --out exported/verl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct

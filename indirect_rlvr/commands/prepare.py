@@ -18,9 +18,9 @@ def prepare(
         list[str] | None, typer.Option("--set", help="key=value, a setting of the preparation; may be given again.")
     ] = None,
 ) -> None:
-    """Make records of a data set as it was published: checked, de-duplicated, split.
+    """Make records of a data set as it was published.
 
-    The same command continues after an interruption.
+    They are checked, de-duplicated and split. The same command continues after an interruption.
 
     \b
     rlvr data prepare geo --source cv-cities --root data/CV-Cities --out data/pairs

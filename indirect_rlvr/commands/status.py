@@ -11,7 +11,9 @@ def status(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; nothing in it is changed.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """How far a run is, while it runs and after: stages, steps, rate, time left, rewards, memory, disk.
+    """Show how far a run is, while it runs and after.
+
+    Stages, steps, rate, time left, rewards, memory, disk.
 
     \b
     rlvr status runs/geo

@@ -139,11 +139,13 @@ def _finish(beside: Path, out: Path) -> None:
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The last whole checkpoint in `folder`; torn ones, and those whose files are missing or cut, are passed over."""
+    """The last whole checkpoint in `folder`; torn ones are passed over, and those whose files, or the stage's as they
+    were then, are missing or cut."""
     for step, path in sorted(_steps(folder), reverse=True):
         try:
             mark = shapes.read(path / MARK, shapes.Mark)
             whole = all((path / name).stat().st_size == size for name, size in mark["files"].items())
+            whole &= all((folder / name).stat().st_size >= size for name, size in mark["lengths"].items())
         except (DataError, OSError, ValueError):  # a name of a file may hold anything
             continue
         if whole:
@@ -228,13 +230,14 @@ class Keeper(TrainerCallback):
             for name in UNREAD:
                 (path / name).unlink(missing_ok=True)
             files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
-            for file in files:
+            growing = sorted(self._folder.glob("*.jsonl"))
+            for file in (*files, *growing):
                 _flush(file)
         mark = {
             "step": step,
             "weights_sha256": weights_sha256,
             "files": {file.relative_to(path).as_posix(): file.stat().st_size for file in files},
-            "lengths": {file.name: file.stat().st_size for file in self._folder.glob("*.jsonl")},
+            "lengths": {file.name: file.stat().st_size for file in growing},
             "extra": plain(self._extra()),
         }
         write_json(path / MARK, mark)

@@ -65,8 +65,13 @@ OURS = {
 }
 """Keys that must not stand in a pass-through table, and where to turn instead."""
 
-DEFAULTS: dict[str, Any] = {"report_to": "none", "gradient_checkpointing": False}
-"""Where we differ from TRL unless the recipe says otherwise."""
+DEFAULTS: dict[str, Any] = {
+    "report_to": "none",
+    "gradient_checkpointing": False,
+    "ddp_find_unused_parameters": True,
+}
+"""Where we differ from TRL unless the recipe says otherwise. A DDP that does not look for unused parameters deals
+gradients out anew after its first step: of three processes or more a resumed step is then summed in another order."""
 
 
 MICRO_BATCH = 64

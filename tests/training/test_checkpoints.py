@@ -103,6 +103,20 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(train: Train, tmp_p
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+def test_a_checkpoint_whose_log_or_rollouts_are_cut_is_passed_over_for_the_one_before(
+    train: Train, tmp_path: Path
+) -> None:
+    """A power cut may take the end of a file that was still to be written to the disk."""
+    train.grpo(tmp_path / "whole", Even())
+    with pytest.raises(KeyboardInterrupt):
+        train.grpo(tmp_path / "cut", Even(44, crash))
+    lines = (tmp_path / ".cut.partial" / "log.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / ".cut.partial" / "log.jsonl").write_bytes(b"".join(lines[:3]))
+    assert checkpoints.newest(tmp_path / ".cut.partial").step == 2
+    train.grpo(tmp_path / "cut", Even())
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
 def test_other_weights_than_were_saved_are_refused(train: Train, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train.grpo(tmp_path / "cut", Even(44, crash))
