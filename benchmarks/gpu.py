@@ -25,6 +25,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from whole_step import ROLES, Work, measure, measure_sft
 
 from indirect_rlvr.config import Grpo, Model, Recipe
+from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.estimate import memory
 from indirect_rlvr.estimate import parameters as counted
 from indirect_rlvr.estimate.activations import Pass
@@ -60,18 +61,26 @@ def main(arguments: list[str] | None = None) -> None:
     )
     waiting = [(size, shared) for size in sizes for shared in (True, False)]
     cases: list[dict[str, Any]] = []
+    sft: list[dict[str, Any]] = []
     for place, (size, shared) in enumerate(waiting):
         share = (ends - time.monotonic()) / (len(waiting) - place)
         cases.append({"size": size} | case(sizes[size](), shared, time.monotonic() + share, ends, asked.rehearse))
-        print(json.dumps(cases[-1]), flush=True)
-    sft = [{"size": size} | sft_case(make(), ends, asked.rehearse) for size, make in sizes.items()]
-    result = {"about": about(asked.rehearse), "cases": cases, "ratios": ratios(cases), "sft": sft}
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write(asked.out, cases, sft, asked.rehearse)
+    for size, make in sizes.items():
+        sft.append({"size": size} | sft_case(make(), ends, asked.rehearse))
+        write(asked.out, cases, sft, asked.rehearse)
+
+
+def write(out: Path, cases: list[dict[str, Any]], sft: list[dict[str, Any]], rehearse: bool) -> None:
+    """Write what was measured so far, and print the last of it: a later case may take the process with it."""
+    print(json.dumps((cases + sft)[-1]), flush=True)
+    result = {"about": about(rehearse), "cases": cases, "ratios": ratios(cases), "sft": sft}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def case(model: Qwen2_5_VLConfig, shared: bool, until: float, ends: float, rehearse: bool) -> dict[str, Any]:
-    """One model on one path; `skipped` where no time is left or memory runs out."""
+    """One model on one path; `skipped` where no time is left, memory runs out or a guard of ours stops it."""
     named = {"path": "shared" if shared else "trl"}
     if time.monotonic() > ends:
         return named | {"skipped": "no time was left"}
@@ -80,6 +89,8 @@ def case(model: Qwen2_5_VLConfig, shared: bool, until: float, ends: float, rehea
         found = measure(model, work, shared=shared, steps=STEPS, dtype=dtype, device=device, until=until)
     except torch.cuda.OutOfMemoryError as error:
         return named | {"skipped": f"out of memory: {str(error).splitlines()[0]}"}
+    except RlvrError as error:
+        return named | {"skipped": str(error)}
     finally:
         gc.collect()
         torch.cuda.empty_cache()

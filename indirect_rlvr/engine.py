@@ -337,10 +337,10 @@ def _require_ready(recipe: Recipe, wanted: set[str]) -> None:
     """Say now what this machine and these processes lack for the trainings among the stages `wanted`."""
     if wanted & set(TRAININGS):
         require_fits(recipe)
-        if recipe.parallel.strategy == "zero3":
+        if recipe.parallel.strategy != "ddp":
             from indirect_rlvr.training import parallel
 
-            parallel.require_installed(recipe.parallel)
+            parallel.require_here(recipe.parallel)
         if recipe.model.lora.rank:
             from indirect_rlvr.training import lora
 

@@ -15,6 +15,7 @@ from trl import GRPOTrainer
 from indirect_rlvr.estimate import work
 from indirect_rlvr.estimate.shape import shape
 from indirect_rlvr.estimate.work import Load
+from indirect_rlvr.training import canary
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -60,6 +61,29 @@ def test_a_case_that_exceeds_memory_is_skipped_and_the_others_stand(
     ours, theirs = json.loads((tmp_path / "gpu.json").read_text())["cases"]
     assert ours["seconds"]["whole"] > 0
     assert theirs["skipped"] == "out of memory: CUDA out of memory. Tried to allocate 9 GiB"
+
+
+def test_a_case_that_a_guard_stops_is_skipped_and_the_others_stand(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(canary.TOLERANCE, torch.float32, (-1.0, -1.0))
+    gpu.main([str(tmp_path / "gpu.json"), "--rehearse"])
+    ours, theirs = json.loads((tmp_path / "gpu.json").read_text())["cases"]
+    assert ours["skipped"].startswith("packed and ordinary log-probabilities of the first batch differ")
+    assert theirs["seconds"]["whole"] > 0
+
+
+def test_what_was_measured_stands_when_a_later_case_takes_the_process_with_it(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", fails)  # the shared path has its own
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        gpu.main([str(tmp_path / "gpu.json"), "--rehearse"])
+    [ours] = json.loads((tmp_path / "gpu.json").read_text())["cases"]
+    assert ours["path"] == "shared" and ours["seconds"]["whole"] > 0
 
 
 def test_a_rehearsal_runs_both_paths_from_files_to_ratios(gpu: ModuleType, tmp_path: Path) -> None:

@@ -80,16 +80,19 @@ MICRO_BATCH = 64
 
 
 def build(kind: type[C], section: str, table: Mapping[str, Any], ours: Mapping[str, Any]) -> C:
-    """`kind` from `table` (the recipe's `[section.trl]`) and our own values.
+    """`kind` from `table` (the recipe's `[section.trl]`) and our own values; a process trains on one GPU, however many
+    there are.
 
     Raises ConfigError for a key in `OURS`, an unknown key (with near matches), a tracker that is not installed and a
     value TRL refuses.
     """
     _require_known(kind, section, table)
     try:
-        return kind(**{**DEFAULTS, **table, **ours})
+        config = kind(**{**DEFAULTS, **table, **ours})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"trl.{kind.__name__} refuses `[{section}.trl]`: {error}") from error
+    config._n_gpu = min(1, config.n_gpu)  # else Trainer gives a process alone all of them, and a batch to each
+    return config
 
 
 def require_usable(recipe: Recipe) -> None:

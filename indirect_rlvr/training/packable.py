@@ -19,7 +19,8 @@ ROPE_BY_LENGTH = ("dynamic", "longrope")
 
 def refusal(trainer: GRPOTrainer) -> str | None:
     """Why this trainer cannot share prompts exactly, None where it can."""
-    models: list[Any] = [trainer.model, *([] if trainer.ref_model is None else [trainer.ref_model])]
+    held = [trainer.model, *([] if trainer.ref_model is None else [trainer.ref_model])]
+    models = [trainer.accelerator.unwrap_model(model) for model in held]  # a reference may be DeepSpeed's engine
     if trainer.tools or trainer.environment_factories is not None:
         return "tools and environments may put images into completions"
     return next((reason for model in models for reason in _reasons(model)), None)

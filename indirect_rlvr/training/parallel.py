@@ -64,6 +64,22 @@ def require_installed(settings: Parallel) -> None:
         )
 
 
+def require_here(settings: Parallel) -> None:
+    """Raise ConfigError where this machine cannot share a training as asked: no DeepSpeed, or no GPU for it."""
+    require_installed(settings)
+    if processes.count() == 1 or settings.strategy == "ddp" or torch.cuda.is_available():
+        return
+    if settings.strategy == "zero3":
+        raise ConfigError(
+            '`parallel.strategy` is "zero3", which DeepSpeed trains on GPUs, and none is here; set it to "fsdp2", '
+            "which shards on processors too"
+        )
+    if settings.offload:
+        raise ConfigError(
+            "`parallel.offload` takes from a GPU what it does not need at the moment, and none is here; leave it out"
+        )
+
+
 def zero3(offload: bool, in_bfloat16: bool) -> dict[str, Any]:
     """DeepSpeed's configuration of ZeRO stage 3; "auto" is filled in from the other options by transformers."""
     place = {"device": "cpu" if offload else "none"}

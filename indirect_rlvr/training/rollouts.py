@@ -59,6 +59,7 @@ def stream(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model: Any = policy.model.to(device)  # type: ignore[arg-type]
     model.eval()
+    forked = [device] if device.type == "cuda" else []  # by default torch would take memory of every card there is
     config = _generation_config(policy, max_new_tokens, temperature)
     texts = [_prompt_text(policy, conversation) for conversation, _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (_pixels(prompts[i][1]), len(texts[i]), i))
@@ -69,7 +70,7 @@ def stream(
             continue
         images = [list(prompts[i][1]) for i in chosen]
         inputs = _inputs(policy, [texts[i] for i in chosen], images)
-        with torch.random.fork_rng(enabled=temperature > 0), torch.inference_mode():
+        with torch.random.fork_rng(forked, enabled=temperature > 0), torch.inference_mode():
             if temperature > 0:
                 torch.manual_seed(seed * 1_000_003 + start)
             output = model.generate(**inputs.to(device), generation_config=config)

@@ -2,9 +2,12 @@
 
 import importlib.util
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate.state import PartialState
 from accelerate.utils.deepspeed import HfDeepSpeedConfig
 from transformers import TrainingArguments
 from trl import SFTConfig
@@ -26,6 +29,45 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_zero3_without_deepspeed_says_what_to_install() -> None:
     with pytest.raises(ConfigError, match='install `indirect-rlvr.deepspeed.`, or set it to "fsdp2"'):
         parallel.arguments(ZERO3, Model())
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (ZERO3, '"zero3", which DeepSpeed trains on GPUs, and none is here; set it to "fsdp2"'),
+        (FSDP2, "`parallel.offload` takes from a GPU what .* and none is here; leave it out"),
+    ],
+)
+def test_what_only_a_gpu_can_do_is_refused_without_one(
+    settings: Parallel, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as where DeepSpeed is installed
+    with pytest.raises(ConfigError, match=message):
+        parallel.require_here(settings)
+    parallel.require_here(Parallel(strategy="fsdp2"))
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    parallel.require_here(settings)
+
+
+@pytest.fixture
+def eight_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine with eight GPUs, as far as settings look at it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *device: "NVIDIA H100 80GB HBM3")
+    PartialState._reset_state()
+    yield
+    PartialState._reset_state()
+
+
+@pytest.mark.usefixtures("eight_gpus")
+def test_a_process_alone_trains_on_one_gpu_of_eight(tmp_path: Path) -> None:
+    common = options.common(tmp_path, steps=1, save_steps=1, seed=0, model=Model())
+    config = options.build(SFTConfig, "sft", {"per_device_train_batch_size": 4}, common)
+    assert (config.device.type, config.n_gpu, config.train_batch_size) == ("cuda", 1, 4)
 
 
 @pytest.mark.usefixtures("two")

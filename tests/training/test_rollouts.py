@@ -101,3 +101,22 @@ def test_the_same_seed_gives_the_same_samples_and_leaves_the_global_generator_al
     torch.manual_seed(99)
     assert sample(3) == first
     assert sample(4) != first
+
+
+def test_sampling_takes_up_no_other_card_than_its_own(
+    vision_policy: models.Policy,
+    domain: Domain,
+    make_tasks: MakeTasks,
+    records_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forked, fork = [], torch.random.fork_rng
+
+    def noted(devices: Any = None, **named: Any) -> Any:
+        forked.append(devices)
+        return fork(devices, **named)
+
+    monkeypatch.setattr(torch.random, "fork_rng", noted)
+    prompts = _prompts(domain, make_tasks(1), records_folder)
+    rollouts.generate(vision_policy, prompts, max_new_tokens=2, batch=1, temperature=1.0)
+    assert forked == [[vision_policy.model.device] if torch.cuda.is_available() else []]

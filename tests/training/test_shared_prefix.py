@@ -17,7 +17,7 @@ from indirect_rlvr.config import Grpo, Model
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
 from indirect_rlvr.rewards import composite
-from indirect_rlvr.training import canary, grpo, models
+from indirect_rlvr.training import canary, grpo, models, packable
 from indirect_rlvr.types import Completion, Outcome, ProxyTask, Term
 
 MakeTasks = Callable[..., list[ProxyTask]]
@@ -62,6 +62,17 @@ def test_attention_that_knows_no_packed_rows_is_refused(tmp_path: Path) -> None:
     model = build_model(CONFIGS["qwen2"](), torch.float32, attn_implementation="eager")
     with pytest.raises(ConfigError, match="attention `eager` does not know packed rows; load the model with `sdpa`"):
         build_trainer(model, tmp_path)
+
+
+@pytest.mark.parametrize(("family", "reason"), [("qwen2", None), ("gpt2", "`gpt2` is not among")])
+def test_a_reference_model_is_looked_at_inside_what_spreads_it(family: str, reason: str | None, tmp_path: Path) -> None:
+    """DeepSpeed's engine has a `config` of its own kind; a wrapper of PyTorch's, which has none, stands for it."""
+    trainer = build_trainer(build_model(CONFIGS["qwen2"](), torch.float32), tmp_path)
+    config = AutoConfig.for_model("gpt2", n_embd=16, n_head=2, n_layer=1, vocab_size=330)
+    reference = build_model(CONFIGS["qwen2"]() if family == "qwen2" else config, torch.float32)
+    trainer.ref_model = torch.nn.DataParallel(reference)
+    found = packable.refusal(trainer)
+    assert found is None if reason is None else found is not None and reason in found
 
 
 def test_a_refused_model_may_fall_back_to_trl_which_log_and_report_say(
