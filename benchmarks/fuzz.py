@@ -59,7 +59,8 @@ def in_a_process(name: str, minutes: float, is_guided: bool) -> dict[str, Any]:
     """What one target found in a process of its own; its death is a finding too."""
     led = ["--guided"] if is_guided else []
     command = [sys.executable, __file__, "unused", "--alone", name, "--minutes", str(minutes), *led]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    quiet = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
     if done.returncode:
         said = f"the process ended with {done.returncode}: {done.stderr[-SHOWN:]}"
         return {"examples": 0, "seconds": 60 * minutes, "findings": [said]}

@@ -52,5 +52,5 @@ def measure(folder: Path) -> list[dict[str, float]]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        command = "python benchmarks/geo_separation.py"
+        command = "python benchmarks/geo_separation.py benchmarks/results/geo_separation.json"
         write_json(Path(sys.argv[1]), {"command": command, "rows": measure(Path(scratch))})

@@ -91,13 +91,20 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Part from the others at the end of a run that went well."""
+    """Part from the others at the end of a run that went well.
+
+    They meet at the store last: of three processes one may be through with waiting for the group while the others are
+    not, and would break their connections by going.
+    """
     global _store
     if count() == 1:
         return
     import torch
 
     wait()
+    if _store.add("through", 1) == count():
+        _store.set("all through", "")
+    _store.wait(["all through"], ARRIVAL)
     torch.distributed.destroy_process_group()
     _store = None
 

@@ -29,7 +29,8 @@ def start(jobs: list[dict[str, Any]], count: int, folder: Path) -> subprocess.Co
 def trained(jobs: list[dict[str, Any]], count: int, folder: Path) -> list[list[Any]]:
     """What each process found, job by job."""
     done = start(jobs, count, folder)
-    assert done.returncode == 0, "\n".join(line for line in done.stderr.splitlines() if "[rank" in line)[-4000:]
+    said = "\n".join(line for line in done.stderr.splitlines() if "[rank" in line)
+    assert done.returncode == 0, f"{said[:4000]}\n…\n{said[-4000:]}"
     return [json.loads((folder / f"jobs.json.{rank}").read_text()) for rank in range(count)]
 
 

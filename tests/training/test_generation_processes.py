@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 TWO_PROCESSES = """
-import json, sys, torch, torch.distributed as dist
+import json, sys, torch
 from pathlib import Path
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from indirect_rlvr import processes
 from indirect_rlvr.training import generation
-dist.init_process_group("gloo")
-rank = dist.get_rank()
+processes.join()
+rank = processes.rank()
 torch.manual_seed(0)
 text = dict(vocab_size=40, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4)
 model = Qwen2ForCausalLM(Qwen2Config(**text, num_key_value_heads=2, bos_token_id=None)).eval()
@@ -23,7 +23,7 @@ passes = []
 model.register_forward_pre_hook(lambda *_: passes.append(1))
 found = generation.sample_groups(model, inputs, [2, 2], config)
 Path(sys.argv[1], str(rank)).write_text(json.dumps([rank, found.shape[1] - 2, len(passes)]))
-dist.destroy_process_group()
+processes.leave()
 processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 """
 

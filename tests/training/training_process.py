@@ -83,7 +83,6 @@ def replaying(rollouts: Path) -> type[RecordingTrainer]:
 
 def on_processors(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with which DeepSpeed runs without a GPU: accelerate must be told of gloo before Trainer asks for it."""
-    processes.join()
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState(backend="gloo")
@@ -112,6 +111,7 @@ def main(jobs: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     warnings.filterwarnings("default", module="torch")
+    processes.join()
     found: list[Any] = []
     for job in json.loads(Path(jobs).read_text(encoding="utf-8")):
         try:
@@ -119,9 +119,7 @@ def main(jobs: str) -> None:
         except (RlvrError, KeyboardInterrupt) as error:
             found.append({"raised": type(error).__name__, "said": str(error)})
     Path(f"{jobs}.{processes.rank()}").write_text(json.dumps(found), encoding="utf-8")
-    if processes.count() > 1:
-        processes.wait()
-        torch.distributed.destroy_process_group()
+    processes.leave()
     processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 
 
