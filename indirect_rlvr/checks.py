@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 
 from indirect_rlvr.config import Recipe, load_recipe
 from indirect_rlvr.data import negatives, proxy, records, splits
+from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.domain import Domain, load_domain, recipe_path
 from indirect_rlvr.errors import DomainError
 from indirect_rlvr.evaluation.grade import grade, metrics
 from indirect_rlvr.evaluation.suite import check_names
-from indirect_rlvr.rewards.composite import build
+from indirect_rlvr.rewards.composite import build, outcome
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import keyed_rng, plain
 from indirect_rlvr.scaffolds.asking import Briefs
@@ -25,7 +26,7 @@ from indirect_rlvr.testing.battery import cases, whole_cases
 from indirect_rlvr.testing.composites import assert_group_invariants
 from indirect_rlvr.testing.growth import LONG, steep
 from indirect_rlvr.testing.subject import GROUP_ROLES
-from indirect_rlvr.types import GroupTerm, Prompt, ProxyTask, Record, Response, Term, View
+from indirect_rlvr.types import Completion, GroupTerm, Prompt, ProxyTask, Record, Response, Term, View
 
 RECORDS = 2000
 """Records read at most; a pack should give neighbours early."""
@@ -130,7 +131,7 @@ def _load(world: World, seen: list[str], limit: int = RECORDS) -> World:
     rows = islice(world.domain.load_records(world.folder, world.recipe.seed), limit)
     found, dropped = records.load(rows, world.folder)
     near = world.domain.neighbourhood()
-    split, buffered = splits.assign(found, near, world.recipe.seed)
+    split, buffered = splits.assign(found, near, world.recipe.seed, looks=Looks(world.folder))
     seen.append(f"{len(split)} records in {len({record.cluster for record in split})} clusters")
     seen += [f"{count} dropped: {why}" for why, count in (dropped | buffered).items() if count]
     return replace(world, records=split)
@@ -138,7 +139,8 @@ def _load(world: World, seen: list[str], limit: int = RECORDS) -> World:
 
 def _form(world: World, seen: list[str], limit: int = TASKS) -> World:
     recipe = world.recipe
-    sets, _ = negatives.form_sets(world.records, world.domain.neighbourhood(), recipe.tasks.k, recipe.seed)
+    near, looks = world.domain.neighbourhood(), Looks(world.folder)
+    sets, _ = negatives.form_sets(world.records, near, recipe.tasks.k, recipe.seed, looks=looks)
     tasks = proxy.make_tasks(
         world.domain,
         sets,
@@ -288,13 +290,18 @@ def _facts(world: World) -> str:
 
 
 def _rewards(world: World) -> str:
-    """Own reward terms and the recipe's whole reward keep the invariants of `testing/`, in the battery's quick form."""
+    """Own reward terms keep their ranges on the domain's own traces; they and the recipe's whole reward keep the
+    invariants of `testing/`, in the battery's quick form."""
     terms = world.domain.rewards()
     alone = [term for term in terms if isinstance(term, Term)]
     grouped = [term for term in terms if isinstance(term, GroupTerm)]
     count = 0
     for count, case in enumerate(cases(alone, world.tasks[:2], examples=COMPLETIONS), 1):  # noqa: B007
         case.run()
+    for task in world.tasks:
+        trace = world.domain.scaffold(task, keyed_rng(world.recipe.seed, "check", task.id)) or ""
+        for term in alone:
+            outcome(term, task, Completion(trace))
     for group_term in grouped:
         assert_group_invariants(group_term, world.tasks[0], GROUP_ROLES.get(group_term.name, "any"))
     whole = list(whole_cases(build(world.recipe.reward, terms), world.tasks[:1]))

@@ -90,7 +90,8 @@ class Domain:
             manager.register(plugin, name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            known = ", ".join(sorted(hook for hook in vars(manager.hook) if not hook.startswith("_")))
+            hooks = {hook: caller for hook, caller in vars(manager.hook).items() if not hook.startswith("_")}
+            known = ", ".join(sorted(hook for hook, caller in hooks.items() if caller.has_spec()))
             raise DomainError(f"domain `{name}` breaks the contract: {error}; the hooks are: {known}") from error
         self._hook = manager.hook
         implemented = {caller.name for caller in manager.get_hookcallers(plugin) or []}

@@ -8,15 +8,16 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image
 from pydantic import BaseModel
 
 from indirect_rlvr import checks, packs
 from indirect_rlvr.config import load_recipe
 from indirect_rlvr.domain import Domain, recipe_path
-from indirect_rlvr.errors import RlvrError
+from indirect_rlvr.errors import DataError, RlvrError
 from indirect_rlvr.evaluation.choice import choice_benchmark
 from indirect_rlvr.hookspecs import hookimpl
-from indirect_rlvr.types import Outcome, Prompt, Record, Term
+from indirect_rlvr.types import Completion, Outcome, Prompt, ProxyTask, Record, Term, View
 from indirect_rlvr_template import hooks as template
 
 LOOK: dict[str, Callable[[checks.World], str]] = dict(checks.CHECKS)
@@ -29,6 +30,10 @@ def a_domain(**hooks: Callable[..., Any]) -> Domain:
     vars(module).update({name: value for name, value in vars(template).items() if not name.startswith("__")})
     vars(module).update({name: hookimpl(hook) for name, hook in hooks.items()})
     return Domain("broken", module, SETTINGS)
+
+
+def lines_of_a_trace(task: ProxyTask, completion: Completion) -> Outcome:
+    return Outcome(float(completion.text.count(" best ")))
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +249,20 @@ def test_a_new_pack_is_the_template_under_another_name(tmp_path: Path) -> None:
     assert "template" not in texts.lower()
     assert 'description = "The domain clinic of indirect_rlvr."' in texts
     assert 'clinic = "indirect_rlvr_clinic.hooks"' in texts
+
+
+def test_a_term_that_leaves_its_range_on_the_domain_s_own_traces_is_found(world: checks.World) -> None:
+    term = Term("many", 0.0, 1.0, lines_of_a_trace)
+    assert "expected a value in its range [0.0, 1.0]" in refused(world, "rewards", rewards=lambda: [term])
+
+
+def test_pictures_that_look_alike_are_found_before_a_run_finds_them(world: checks.World, tmp_path: Path) -> None:
+    def load_records(settings: Any, folder: Path, seed: int) -> Iterator[Record]:
+        for number in range(20):
+            Image.linear_gradient("L").resize((40 + number, 40)).save(folder / f"{number}.png")
+            yield Record(str(number), f"c{number}", {"film": View("film", "image", f"{number}.png")}, {})
+
+    domain = a_domain(load_records=load_records, neighbourhood=lambda: None)
+    empty = checks.World(world.recipe, domain, tmp_path / "records", [], [])
+    with pytest.raises(DataError, match="the train split is empty without pictures of the test split"):
+        checks._load(empty, [])

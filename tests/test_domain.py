@@ -53,7 +53,7 @@ def test_a_misspelt_hook_is_refused_and_the_hooks_are_listed() -> None:
     with pytest.raises(DomainError) as refused:
         Domain("toy", pack(neighborhood=lambda settings: None), {})
     assert "domain `toy` breaks the contract: unknown hook 'neighborhood'" in str(refused.value)
-    assert "the hooks are: benchmarks, brief, check_facts, domain_settings, load_records" in str(refused.value)
+    assert "load_records, make_task, neighbourhood, prepare" in str(refused.value)
 
 
 def test_an_unknown_argument_is_refused() -> None:

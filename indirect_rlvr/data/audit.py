@@ -17,7 +17,7 @@ from indirect_rlvr.data.folds import Places
 from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.data.panel import LEARNED, RAW_PIXELS, TOGETHER, Panel
 from indirect_rlvr.data.probe import SEMANTICS, Probe
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.run import plain
 from indirect_rlvr.types import Neighbourhood, ProxyTask, Record
 
@@ -44,7 +44,8 @@ def audit(
     cluster, with the exact 95 % interval (Clopper-Pearson) and the exact one-sided binomial p of beating 1/K. A probe
     that sees the semantics is the pack's oracle and stands apart. With several values of K there are no probes. Records
     that are not given have no position and no metadata. Names in `accepted` are probes whose win the recipe accepts.
-    Raises DataError where a task is malformed, a split has no task, an image cannot be read, or clusters are too few.
+    Raises DataError where a task is malformed, a split has no task, an image cannot be read, or clusters are too few,
+    and ConfigError where `accepted` names no probe.
     """
     legality.check_form(tasks)
     sides = {side: [task for task in tasks if task.split == side] for side in ("train", "test")}
@@ -69,6 +70,11 @@ def audit(
     }
     if len(ks) == 1:
         _fill(report, Panel(tasks, {record.id: record for record in records}, neighbourhood, looks, own_probes))
+        names = [probe["name"] for probe in report["probes"]]
+        if unknown := [name for name in accepted if name not in names]:
+            raise ConfigError(
+                f"`tasks.accepted_probes` names no probe: {', '.join(unknown)}; known: {', '.join(names)}"
+            )
     return report
 
 
@@ -132,9 +138,14 @@ def gate(report: Mapping[str, Any]) -> None:
     """Refuse tasks that a shortcut can win: raises DataError that lists the findings."""
     found = findings(report)
     if found:
+        pixels = any(f"sees only {RAW_PIXELS}" in each for each in found)
+        accept = (
+            " where likeness is what you want to teach, name the probe in `tasks.accepted_probes`;" if pixels else ""
+        )
         raise DataError(
-            "the tasks can be won without the query, or are not legal: " + "; ".join(found) + "; mend the views or the "
-            "neighbourhood (see audit.json), then make the tasks again; or give --allow-leaks, which is put on record"
+            "the tasks can be won by a shortcut, or are not legal: " + "; ".join(found) + "; mend the views or the "
+            f"neighbourhood (see audit.json), then make the tasks again;{accept} or give --allow-leaks, which is put "
+            "on record"
         )
 
 

@@ -57,10 +57,13 @@ def assign(
     when = f"after a buffer of {neighbourhood.buffer:g} {neighbourhood.unit}".rstrip()
     _check_sides(kept, when, "make clusters larger or the buffer smaller")
     if looks is not None:
-        same = {train for train, _, _ in near_duplicates(kept, looks)}
+        pairs = near_duplicates(kept, looks)
+        same = {train for train, _, _ in pairs}
         kept = [record for record in kept if record.id not in same]
         dropped[NEAR_DUPLICATE] = len(same)
-        _check_sides(kept, "without pictures of the test split", "give records that do not look all the same")
+        alike = "".join(f" (`{one}` looks like `{other}` in `{kind}`)" for one, other, kind in pairs[:1])
+        remedy = "give records that do not look all the same, or crop the images to what differs"
+        _check_sides(kept, f"without pictures of the test split{alike}", remedy)
     return kept, dropped
 
 

@@ -16,7 +16,7 @@ from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.data.negatives import form_sets
 from indirect_rlvr.data.probe import Probe
 from indirect_rlvr.data.proxy import make_tasks, permuted
-from indirect_rlvr.errors import DataError
+from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.types import Neighbourhood, ProxyTask, Question, Record, Split, View
 
 ALPHA = 0.001
@@ -266,6 +266,10 @@ def test_a_probe_of_the_domain_that_wins_is_found_unless_it_is_accepted(texts: l
     ]
     accepted = audit(tasks, texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(tell)], accepted=["own"])
     assert findings(accepted) == []
+    with pytest.raises(
+        ConfigError, match=r"^`tasks.accepted_probes` names no probe: o_wn; known: answer index, .*, own, "
+    ):
+        audit(tasks, texts, PLANE, Looks(folder), ALPHA, own_probes=[own_probe(tell)], accepted=["o_wn"])
 
 
 def test_an_oracle_stands_apart_and_refuses_nothing(texts: list[Record], folder: Path) -> None:

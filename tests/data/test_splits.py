@@ -142,7 +142,10 @@ def test_pictures_of_another_kind_are_not_compared(tmp_path: Path) -> None:
 
 def test_a_split_in_which_everything_looks_the_same_is_refused(tmp_path: Path) -> None:
     records = pictured(tmp_path, {"a": 1}, "train") + pictured(tmp_path, {"b": 1}, "test")
-    with pytest.raises(DataError, match=r"^the train split is empty without pictures of the test split; give records"):
+    with pytest.raises(
+        DataError,
+        match=r"^the train split is empty without pictures of the test split \(`a` looks like `b` in `tile`\); give",
+    ):
         assign(records, Neighbourhood(), seed=0, looks=Looks(tmp_path))
 
 
