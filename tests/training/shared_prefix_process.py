@@ -87,11 +87,10 @@ def fsdp2(folder: str) -> dict[str, object]:
 
 def main(mode: str, folder: str, result: str) -> None:
     torch.set_num_threads(1)
-    processes.join()
     found = {"ddp": ddp, "fsdp2": fsdp2}[mode](folder)
     if torch.distributed.get_rank() == 0:
         Path(result).write_text(json.dumps(found), encoding="utf-8")
-    processes.leave()
+    torch.distributed.destroy_process_group()
     processes.end(SystemExit(0))  # as `rlvr` does, and for its reason
 
 
