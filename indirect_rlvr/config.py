@@ -337,7 +337,7 @@ def load_recipe(path: Path, overrides: list[str]) -> Recipe:
     Raises ConfigError that names the place and lists the known keys.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read recipe `{path}`: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, too many digits, too deep

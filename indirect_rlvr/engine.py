@@ -20,6 +20,7 @@ from indirect_rlvr.estimate.fits import TRAININGS, require_fits, require_process
 from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
+from indirect_rlvr.reporting.markup import visible
 from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
 from indirect_rlvr.stopping import deferred, terminable
 from indirect_rlvr.types import Counts
@@ -40,13 +41,25 @@ def prepare(
 
     Raises ConfigError or DomainError that say what is known.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"`{out}` is a file, not a folder; choose another with --out")
+    _require_folder(out)
     path = recipe_path(domain, recipe)
     resolved = load_recipe(path, overrides)
     if resolved.domain != domain:
         raise ConfigError(f"recipe `{path}` is for domain `{resolved.domain}`, not `{domain}`")
     return Run(out, resolved, load_domain(domain, resolved.records), allow_leaks, accept_changes), path.stem
+
+
+def _require_folder(out: Path) -> None:
+    try:
+        str(out).encode()
+        there = out.exists()
+    except (UnicodeEncodeError, OSError) as error:  # too long, not permitted
+        raise ConfigError(
+            f"`{visible(str(out), 200)}` can be no run folder: {error!s:.100}; choose another with --out"
+        ) from error
+    if os.path.lexists(out) and not out.is_dir():
+        found = "a file" if there else "a link that leads nowhere"
+        raise ConfigError(f"`{out}` is {found}, not a folder; choose another with --out")
 
 
 def execute(

@@ -4,7 +4,6 @@ The lock is the operating system's, so it ends with its process, however that en
 after a crash or a power cut locks nobody out.
 """
 
-import json
 import os
 import platform
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from indirect_rlvr.errors import RunError
+from indirect_rlvr.foreign import loads
 from indirect_rlvr.redaction import redacted_text
 from indirect_rlvr.run import disk_errors, write_json
 
@@ -49,7 +49,7 @@ def held(folder: Path) -> Iterator[None]:
 def owner(folder: Path) -> str:
     """Whoever holds the folder, or held it last without an end, in words; "another process" where that is not known."""
     try:
-        found = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+        found = loads((folder / OWNER).read_text(encoding="utf-8"))
         return f"process {found['pid']} on {found['host']} since {found['since']} (`{found['command']}`)"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

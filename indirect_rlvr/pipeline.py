@@ -17,6 +17,7 @@ from indirect_rlvr.types import CandidateSet, Counts, Neighbourhood, ProxyTask, 
 
 if TYPE_CHECKING:
     from indirect_rlvr.data.looks import Looks
+    from indirect_rlvr.training.checkpoints import Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,9 @@ def sft(run: Run) -> Counts:
     from indirect_rlvr.run import read_jsonl
     from indirect_rlvr.training import sft as trainer
     from indirect_rlvr.training.base import resolve
-    from indirect_rlvr.training.checkpoints import Resume
 
-    recipe, start, resume = run.recipe, resolve(run.folder / "base"), Resume(run.identity, run.accept_changes)
+    recipe, start = run.recipe, resolve(run.folder / "base")
+    resume = _resume(run, run.folder / "tasks.jsonl", run.folder / "sft.jsonl")
     traces = read_jsonl(run.folder / "sft.jsonl")
     tasks, out = _tasks(run, "train"), run.folder / "sft"
     fixed = (recipe.sft, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
@@ -213,16 +214,24 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
     from indirect_rlvr.run import file_digest
     from indirect_rlvr.training import grpo as trainer
     from indirect_rlvr.training.base import resolve
-    from indirect_rlvr.training.checkpoints import Resume
 
     recipe, tasks, out = run.recipe, _tasks(run, "train"), run.folder / name
     reward = build(recipe.reward, run.domain.rewards())
-    first, resume = resolve(run.folder / start), Resume(run.identity, run.accept_changes)
+    first, answers = resolve(run.folder / start), recipe.grpo.curriculum.answers
+    resume = _resume(run, run.folder / "tasks.jsonl", *([Path(answers)] if answers else []))
     fixed = (recipe.grpo, recipe.model, out, recipe.seed, resume, recipe.health, recipe.parallel)
     made = trainer.train(first, tasks, run.domain, run.views, reward, *fixed)
     made |= {"reward_version": reward.version(), "reward": reward.describe()}
     run.artefacts[name] = {"parent": start, "rollouts_sha256": file_digest(out / "rollouts.jsonl"), **made}
     return Counts(recipe.grpo.steps, "steps")
+
+
+def _resume(run: Run, *data: Path) -> "Resume":
+    """What a training on the files `data` depends on; one that was broken off goes on with the same ones alone."""
+    from indirect_rlvr.run import digest, file_digest
+    from indirect_rlvr.training.checkpoints import Resume
+
+    return Resume({**run.identity, "data": digest([file_digest(path) for path in data])}, run.accept_changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def require_plain(tree: dict[str, Any], place: str) -> None:
     """Raise ConfigError for what TOML knows and the files of a run cannot hold: dates, numbers that are not finite or
-    have more than 64 bits, text that UTF-8 cannot hold, tables without end in each other."""
+    have more than 64 bits, text that UTF-8 or the name of a file cannot hold, tables without end in each other."""
     try:
         require_shallow(tree)
     except ValueError as error:
@@ -39,7 +39,7 @@ def _items(value: object) -> list[tuple[object, Any]]:
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
+        return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and abs(value) < 2**63

@@ -122,3 +122,14 @@ def test_a_message_quotes_only_the_beginning_of_a_long_override(recipe: Path) ->
         with pytest.raises(ConfigError) as refused:
             load_recipe(recipe, [override])
         assert len(str(refused.value)) < 1000
+
+
+def test_a_recipe_may_begin_with_the_mark_that_editors_put_before_utf_8(recipe: Path) -> None:
+    plain = load_recipe(recipe, [])
+    recipe.write_bytes(b"\xef\xbb\xbf" + recipe.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_recipe(recipe, []) == plain
+
+
+def test_a_text_that_no_file_can_be_named_is_refused(recipe: Path) -> None:
+    with pytest.raises(ConfigError, match="`model.path` is 'a\\\\x00b'; expected text"):
+        load_recipe(recipe, ['model.path="a\\u0000b"'])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indirect_rlvr import engine
+from indirect_rlvr import engine, pipeline
 from indirect_rlvr.errors import ConfigError, DataError, DomainError, RunError
 from indirect_rlvr.pipeline import STAGES, Run, stages
 from indirect_rlvr.training import base
@@ -58,6 +58,14 @@ def test_a_file_as_run_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match="is a file, not a folder; choose another with --out"):
         run(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("name", ["link", "loop", "bad\udcff", "a" * 300])
+def test_a_name_that_can_be_no_run_folder_is_one_message(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ConfigError, match="choose another with --out"):
+        run(tmp_path / name, last="records")
 
 
 def test_a_dry_run_refuses_an_unknown_stage_too(tmp_path: Path) -> None:
@@ -340,3 +348,13 @@ def test_what_this_machine_lacks_does_not_hide_what_a_dry_run_says(tmp_path: Pat
     sharded = [*SMALL, "parallel.strategy=zero3", "parallel.processes=8"]
     prepared, name = engine.prepare("template", "default", sharded, tmp_path / "run")
     assert "sft, peak: " in engine.plan(prepared, name)
+
+
+def test_a_training_that_was_broken_off_knows_the_data_it_was_on(tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text("{}\n")
+    prepared, _ = engine.prepare("template", "default", SMALL, tmp_path)
+    before = pipeline._resume(prepared, tmp_path / "tasks.jsonl").identity
+    assert pipeline._resume(prepared, tmp_path / "tasks.jsonl").identity == before
+    (tmp_path / "tasks.jsonl").write_text("{ }\n")
+    now = pipeline._resume(prepared, tmp_path / "tasks.jsonl").identity
+    assert [name for name in now if now[name] != before[name]] == ["data"]

@@ -1,6 +1,5 @@
 """How far a run is, from the files in its folder alone; nothing is written, and torn files are passed over."""
 
-import json
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ import psutil
 from indirect_rlvr import lock, shapes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import DataError
+from indirect_rlvr.foreign import loads
 from indirect_rlvr.pipeline import stages
 from indirect_rlvr.progress import duration, facts, size, speed
 from indirect_rlvr.reporting.curves import FARTHEST
@@ -79,9 +79,10 @@ def text(found: Mapping[str, Any]) -> str:
 def _owner(run: Path) -> dict[str, Any]:
     """Who holds the run as far as its file says; nothing where there is no such file or it is torn."""
     try:
-        found = json.loads((run / lock.OWNER).read_text(encoding="utf-8"))
-        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": datetime.fromisoformat(found["since"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = loads((run / lock.OWNER).read_text(encoding="utf-8"))
+        since = datetime.fromisoformat(found["since"]).astimezone(UTC)
+        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": since}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return {}
 
 
@@ -163,15 +164,17 @@ def _last_lines(log: Path) -> list[dict[str, Any]]:
     found = []
     for row in rows:
         try:
-            line = json.loads(row)
-        except (ValueError, RecursionError):
+            line = loads(row)
+        except ValueError:
             continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int) and _is_finite(line):
+        if _is_step(line):
             found.append(line)
     return found
 
 
-def _is_finite(line: Mapping[str, Any]) -> bool:
+def _is_step(line: object) -> bool:
+    if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+        return False
     return all(abs(value) <= FARTHEST for value in line.values() if isinstance(value, (int, float)))
 
 

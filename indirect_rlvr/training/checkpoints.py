@@ -209,6 +209,8 @@ class Keeper(TrainerCallback):
     ) -> None:
         if state.global_step % self._cycle == 0 and self._stop.shared():
             control.should_save = control.should_training_stop = True
+        if state.global_step >= state.max_steps:  # whoever goes on from there takes one step too many
+            control.should_save = False
 
     def on_save(
         self,

@@ -111,9 +111,11 @@ def train(
         stop.raise_if_asked()
         lora.merge(trained, folder, start)
         models.save(policy, folder, model_settings.dtype)
-    weights = models.weights_digest(policy.model, model_settings.dtype)
+        made = _made(trainer, watch, chosen, settings, store)
+        made["weights_sha256"] = models.weights_digest(policy.model, model_settings.dtype)
+        stop.raise_if_asked()  # while a checkpoint is there
     parallel.done()
-    return _made(trainer, watch, chosen, settings, store) | {"weights_sha256": weights}
+    return made
 
 
 def _rollouts(folder: Path) -> AbstractContextManager[TextIO | None]:

@@ -91,7 +91,8 @@ def train(
         stop.raise_if_asked()
         lora.merge(trained, folder, base)
         models.save(policy, folder, model_settings.dtype)
-    weights = models.weights_digest(policy.model, model_settings.dtype)
+        weights = models.weights_digest(policy.model, model_settings.dtype)
+        stop.raise_if_asked()  # while a checkpoint is there
     parallel.done()
     return {
         "steps": settings.steps,

@@ -155,3 +155,27 @@ def test_torn_logs_and_owners_never_crash_it(run: Path) -> None:
     assert status(run)["training"]["step"] == 2
     path.write_text(f'{{"step": 2}}\n{{"step": -{endless}, "step_time": 1.0}}\n')
     assert "step 2 of 40" in text(status(run))
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        '{"pid": 1e400, "host": "h", "since": "2026-01-01"}',
+        "[" * 100_000,
+        '{"pid": 1, "host": "HERE", "since": "2026-01-01"}',
+    ],
+)
+def test_a_file_of_the_owner_that_holds_anything_is_passed_over(run: Path, owner: str) -> None:
+    (run / lock.OWNER).write_text(owner.replace("HERE", platform.node()))
+    assert text(status(run)).startswith(f"{run}: ")
+    assert lock.owner(run) == "another process"
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", "1" + "0" * 400, "1e300", "[" * 100_000])
+@pytest.mark.parametrize("name", ["step", "step_time", "loss"])
+def test_a_line_of_a_log_that_no_training_writes_is_passed_over(run: Path, name: str, value: str) -> None:
+    pretend(run, *before_grpo(run), pid=os.getpid())
+    where = log(run, "grpo", 12)
+    where.write_text(json.dumps({"step": 12, **LINE}) + f'\n{{"step": 13, "step_time": 2, "{name}": {value}}}\n')
+    assert status(run)["training"]["step"] == 12
+    assert "step 12 of 40" in text(status(run))

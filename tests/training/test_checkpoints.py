@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 from stopped import FAST, STEPS, Even, Train, contents, crash, stop_between_checkpoint_and_mark
+from torch import nn
 
 from indirect_rlvr.config import Curriculum
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
-from indirect_rlvr.stopping import Terminated
-from indirect_rlvr.training import checkpoints
+from indirect_rlvr.stopping import Terminated, terminable
+from indirect_rlvr.training import checkpoints, models
 from indirect_rlvr.types import ProxyTask
 
 MakeTasks = Callable[..., list[ProxyTask]]
@@ -154,3 +155,28 @@ def test_other_packages_go_on_only_when_that_is_accepted(train: Train, tmp_path:
     even = Even()
     train.grpo(tmp_path / "cut", even, {"grpo": "1", "packages": "b"}, accept=True)
     assert even.calls == 2 * 8
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_a_signal_behind_the_last_step_stops_too_and_the_training_is_not_lost(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def trained(out: Path, even: Even) -> None:
+        train.sft(out) if stage == "sft" else train.grpo(out, even)
+
+    trained(tmp_path / "whole", Even())
+    digest = models.weights_digest
+
+    def signalled(model: nn.Module, dtype: str | None = None) -> str:
+        if dtype is not None:  # of the model that is finished, not of a checkpoint
+            os.kill(os.getpid(), signal.SIGTERM)
+        return digest(model, dtype)
+
+    with monkeypatch.context() as patch, terminable(), pytest.raises(Terminated):
+        patch.setattr(models, "weights_digest", signalled)
+        trained(tmp_path / "cut", Even())
+    assert checkpoints.newest(tmp_path / ".cut.partial").step == STEPS - 2
+    resumed = Even()
+    trained(tmp_path / "cut", resumed)
+    assert resumed.calls == (16 if stage == "grpo" else 0)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

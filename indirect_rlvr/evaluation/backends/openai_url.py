@@ -24,6 +24,8 @@ MAX_BODY = 16 * 2**20
 LONGEST_PAUSE_S = 60.0
 QUOTED = 300
 """Characters of a server's reply in a message."""
+MOST_TOKENS = 2**31
+"""A count of tokens at and beyond which is not believed: as good as none."""
 AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -99,7 +101,7 @@ async def _next(answers: AsyncIterator[tuple[int, Answer]]) -> tuple[int, Answer
 async def _answers(asking: _Asking, wanted: Sequence[int]) -> AsyncIterator[tuple[int, Answer]]:
     """Those of the wanted prompts, as they come; after a first failure nothing new is asked, and what is under way is
     still given."""
-    headers = {"Authorization": f"Bearer {asking.key}"} if asking.key else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {asking.key}"} if asking.key else {})
     left = iter(wanted)
     running: dict[asyncio.Task[Answer], int] = {}
     failure: BaseException | None = None
@@ -147,11 +149,11 @@ async def _answer(client: httpx.AsyncClient, asking: _Asking, index: int) -> Ans
 
 
 async def _post(client: httpx.AsyncClient, asking: _Asking, body: bytes) -> bytes:
-    """The body of a successful reply."""
+    """The body of a successful reply, never unpacked: a few packed bytes may hold any number of others."""
     received = bytearray()
     kind = {"Content-Type": "application/json"}
     async with client.stream("POST", asking.url, content=body, headers=kind) as reply:
-        async for chunk in reply.aiter_bytes():
+        async for chunk in reply.aiter_raw():
             received += chunk
             if len(received) > MAX_BODY:
                 raise _RefusedError(f"a reply of more than {MAX_BODY:,} bytes")
@@ -179,7 +181,7 @@ def _read(reply: bytes, key: str) -> Answer:
         raise _RefusedError(f"a reply that is no chat completion: {_quoted(reply, key)}") from error
     if not isinstance(text, str | None):
         raise _RefusedError(f"a reply whose content is no text: {_quoted(reply, key)}")
-    tokens, prompt_tokens = (count if isinstance(count, int) and count > 0 else 0 for count in counted)
+    tokens, prompt_tokens = (count if isinstance(count, int) and 0 < count < MOST_TOKENS else 0 for count in counted)
     said = (text or "").replace(key, "[key]") if key else text or ""
     return Answer(said, tokens, finished, prompt_tokens=prompt_tokens)
 

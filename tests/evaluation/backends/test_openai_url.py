@@ -1,6 +1,7 @@
 """Against a real HTTP server on this machine: one that fails in every way, and one that serves the tiny model."""
 
 import base64
+import gzip
 import json
 import socket
 import threading
@@ -317,3 +318,17 @@ def test_the_tiny_model_behind_a_server_answers_as_in_this_process(
         (here[i].text, here[i].tokens, here[i].finished) for i in range(4)
     ]
     assert len({answer.text for answer in here.values()}) > 1
+
+
+def test_a_packed_reply_is_not_unpacked(serve: Serve, replies: Serve, tmp_path: Path) -> None:
+    packed = gzip.compress(gzip.compress(json.dumps({"choices": [{"message": {"content": "A"}}]}).encode()))
+    server = serve(replies(200, packed, Content_Encoding="gzip, gzip"))
+    with pytest.raises(RunError, match="no chat completion"):
+        list(asker(server)(texts(1), tmp_path))
+
+
+@pytest.mark.parametrize("count", ["-1", "1e300", "4294967296", "1" + "0" * 400])
+def test_a_count_of_tokens_that_cannot_be_is_none(serve: Serve, replies: Serve, tmp_path: Path, count: str) -> None:
+    said = f'{{"choices": [{{"message": {{"content": "A"}}}}], "usage": {{"completion_tokens": {count}}}}}'
+    [(_, answer)] = asker(serve(replies(200, said.encode())))(texts(1), tmp_path)
+    assert answer.tokens == 0
