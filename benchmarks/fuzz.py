@@ -125,11 +125,11 @@ def guided(name: str, seconds: float) -> None:
     with TemporaryDirectory() as folder:
         with atheris.instrument_imports(include=["indirect_rlvr", "indirect_rlvr_geo"]):
             one = Examples(name, Path(folder))
-        lead = settings(deadline=None, database=None)(given(st.data())(one.__call__)).hypothesis.fuzz_one_input
+        test: Any = settings(deadline=None, database=None)(given(st.data())(one.__call__))
 
         def example(led: bytes) -> None:
             try:
-                lead(led)
+                test.hypothesis.fuzz_one_input(led)
             except Exception as error:  # whatever it is, it is what we look for
                 one.say(error)
             else:

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from indirect_rlvr.evaluation.controls import CONTROLS
 from indirect_rlvr.pipeline import Run, Stage, stages
 from indirect_rlvr.redaction import redacted
 from indirect_rlvr.reporting.markup import visible
-from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, sweep, write_text
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, file_digest, plain, settle, sweep, write_text
 from indirect_rlvr.stopping import deferred, terminable
 from indirect_rlvr.types import Counts
 
@@ -117,6 +117,7 @@ def _execute(
     before = manifests.surroundings(manifest)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
     _require_accepted(run, manifest, before, plan[: end + 1])
+    _settle(run, manifest, plan)
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(redacted(run.recipe.model_dump()))))
     manifests.save(run.folder, manifest)
     try:
@@ -150,6 +151,7 @@ def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str]
     done = manifest["stages"]
     matters = {"packages": bool(done), "processes": any(each.together and each.name in done for each in plan)}
     changed = [name for name in now if matters[name] and todo and before.get(name) != now[name]]
+    changed += _take_edited(run, manifest, todo) if todo else []
     if run.accept_changes or not (old or changed):
         return
     follows = [f"made anew: {name} ({why})" for name, why in old.items()]
@@ -158,6 +160,29 @@ def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str]
         f"`{run.folder}` was made under other conditions: {'; '.join(follows)}. Give --accept-changes for that, undo "
         "the change, or choose another folder with --out"
     )
+
+
+def _take_edited(run: Run, manifest: dict[str, Any], todo: Collection[str]) -> list[str]:
+    """The files of finished stages that are not what these wrote, in words; the manifest has their digests from here
+    on."""
+    written = {"records": run.views / "records.jsonl", "tasks": run.folder / "tasks.jsonl"}
+    written["scaffold"] = run.folder / "sft.jsonl"
+    edited = []
+    for stage, path in written.items():
+        if stage not in manifest["stages"] or stage in todo or not path.is_file():
+            continue
+        artefact, now = manifest["artefacts"].setdefault(stage, {}), file_digest(path)
+        if artefact.get("sha256") != now:
+            artefact["sha256"] = now
+            edited.append(f"file {path.name}")
+    return edited
+
+
+def _settle(run: Run, manifest: Mapping[str, Any], plan: Sequence[Stage]) -> None:
+    """Drop the checkpoints of trainings that are marked as finished."""
+    for name in (name for stage in plan if stage.name in manifest["stages"] for name in stage.writes):
+        with disk_errors(run.folder / name):
+            settle(run.folder / name)
 
 
 def _execute_stage(
@@ -177,6 +202,7 @@ def _execute_stage(
     manifest["artefacts"].update(plain(run.artefacts))
     manifests.complete_stage(manifest, stage.name, key(run, stage), parts(run, stage), seconds, counts)
     manifests.save(run.folder, manifest)
+    _settle(run, manifest, (stage,))
     say(f"{label}: {summary(counts)} in {seconds:.1f} s")
 
 

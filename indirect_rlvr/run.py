@@ -21,6 +21,8 @@ from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.foreign import loads
 
 MANIFEST = "manifest.json"
+IDENTITY = "identity.json"
+"""What a training depends on, in its folder until it is marked as finished."""
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 """Errors of the disk, not of ours: full, over a quota or limit, read-only, not permitted, a file for a folder."""
 
@@ -157,6 +159,15 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def settle(folder: Path) -> None:
+    """Remove from a training's folder what it could still be gone on from; for whoever has marked it as finished."""
+    identity = folder / IDENTITY
+    if identity.is_file():
+        for checkpoint in folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        identity.unlink()
 
 
 def _beside(path: Path) -> Path:

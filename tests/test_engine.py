@@ -11,6 +11,7 @@ import pytest
 from indirect_rlvr import engine, pipeline
 from indirect_rlvr.errors import ConfigError, DataError, DomainError, RunError
 from indirect_rlvr.pipeline import STAGES, Run, stages
+from indirect_rlvr.run import file_digest
 from indirect_rlvr.training import base
 from indirect_rlvr.training.base import require_there
 
@@ -194,6 +195,19 @@ def test_other_packages_are_refused_where_something_is_still_to_do(tmp_path: Pat
     run(tmp_path / "run", last="records")
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
     assert "tasks kept" in run(tmp_path / "run", accept=True)[-1]
+
+
+def test_a_file_that_was_edited_is_refused_where_something_is_still_to_do(tmp_path: Path) -> None:
+    run(tmp_path / "run", last="records")
+    path = tmp_path / "run" / "records" / "records.jsonl"
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    assert "skipped" in run(tmp_path / "run", last="records")[0]
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="the file records.jsonl changed, so what is still to do may differ"):
+            run(tmp_path / "run")
+    run(tmp_path / "run", accept=True)
+    assert all("skipped" in line for line in run(tmp_path / "run"))
+    assert manifest(tmp_path / "run")["artefacts"]["records"]["sha256"] == file_digest(path)
 
 
 def test_another_number_of_processes_matters_only_after_something_they_did_together(tmp_path: Path) -> None:

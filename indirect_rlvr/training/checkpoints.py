@@ -1,7 +1,8 @@
 """Checkpoints of a training: marked when whole, the newest found without being told, what follows them cut off.
 
 A training stage works in a hidden folder beside its own, which takes the stage's name when the training ends well and
-stays where it does not. A checkpoint counts once `complete.json` stands in it, written last; a torn one has none.
+stays where it does not; its checkpoints stay in it until the stage is marked as finished (`run.settle`). A checkpoint
+counts once `complete.json` stands in it, written last; a torn one has none.
 """
 
 import os
@@ -21,11 +22,11 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 from indirect_rlvr import processes, shapes
 from indirect_rlvr.config import Model
 from indirect_rlvr.errors import ConfigError, DataError, RunError
-from indirect_rlvr.run import disk_errors, plain, write_json
+from indirect_rlvr.run import IDENTITY, disk_errors, plain, settle, write_json
 from indirect_rlvr.stopping import Stop
 from indirect_rlvr.training import lora, models
 
-MARK, IDENTITY = "complete.json", "identity.json"
+MARK = "complete.json"
 UNREAD = ("training_args.bin", "pytorch_model_fsdp.bin")
 """What Trainer writes and nobody reads: its arguments pickled, and the weights, a second time, of a sharded model."""
 TRACKED = "runs"
@@ -48,7 +49,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What a training depends on, as digests by name, and whether it may go on though some of that has changed."""
+    """What a training depends on, as digests by name, and whether it may go on though some of that has changed.
+
+    Whoever names what it depends on marks it as finished, and settles its folder then (`run.settle`).
+    """
 
     identity: Mapping[str, str] = field(default_factory=dict)
     accept_changes: bool = False
@@ -107,7 +111,7 @@ def attempt(out: Path, resume: Resume) -> Iterator[Attempt]:
     """
     processes.join()
     beside = out.with_name(f".{out.name}.partial")
-    start = processes.by_first(partial(_opened, beside, resume))
+    start = processes.by_first(partial(_opened, beside, out, resume))
     try:
         yield Attempt(beside, start)
     except BaseException:
@@ -115,11 +119,16 @@ def attempt(out: Path, resume: Resume) -> Iterator[Attempt]:
             shutil.rmtree(beside, ignore_errors=True)
         raise
     processes.wait()
-    processes.by_first(partial(_finish, beside, out))
+    processes.by_first(partial(_finish, beside, out, resume))
 
 
-def _opened(beside: Path, resume: Resume) -> Checkpoint | None:
-    """Bring the folder to where the checkpoint that the attempt starts from left it."""
+def _opened(beside: Path, out: Path, resume: Resume) -> Checkpoint | None:
+    """Bring the folder to where the checkpoint that the attempt starts from left it.
+
+    A training that ended well and that nobody marked is taken back.
+    """
+    if (out / IDENTITY).is_file() and not beside.exists():
+        out.replace(beside)
     _reconcile(beside, resume)
     with disk_errors(beside):
         beside.mkdir(parents=True, exist_ok=True)
@@ -129,13 +138,13 @@ def _opened(beside: Path, resume: Resume) -> Checkpoint | None:
     return start
 
 
-def _finish(beside: Path, out: Path) -> None:
+def _finish(beside: Path, out: Path, resume: Resume) -> None:
     with disk_errors(out):
-        for leftover in (*beside.glob("checkpoint-*"), beside / IDENTITY):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         if out.exists():
             shutil.rmtree(out)
         beside.replace(out)
+        if not resume.identity:
+            settle(out)
 
 
 def newest(folder: Path) -> Checkpoint | None:

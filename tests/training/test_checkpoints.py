@@ -14,6 +14,7 @@ from torch import nn
 from indirect_rlvr.config import Curriculum
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import ConfigError, RunError
+from indirect_rlvr.run import settle
 from indirect_rlvr.stopping import Terminated, terminable
 from indirect_rlvr.training import checkpoints, models
 from indirect_rlvr.types import ProxyTask
@@ -135,6 +136,21 @@ def test_only_the_last_checkpoints_stay_and_nothing_pickled_is_among_them(train:
     folder = tmp_path / ".cut.partial"
     assert sorted(path.name for path in folder.glob("checkpoint-*")) == ["checkpoint-3", "checkpoint-4", "checkpoint-5"]
     assert not list(folder.rglob("training_args.bin"))
+
+
+def test_a_training_that_ended_and_that_nobody_marked_goes_on_from_its_last_checkpoint(
+    train: Train, tmp_path: Path
+) -> None:
+    """Killed behind its end, before the manifest said so."""
+    train.grpo(tmp_path / "grpo", Even(), {"grpo": "1"})
+    ended = contents(tmp_path / "grpo")
+    even = Even()
+    train.grpo(tmp_path / "grpo", even, {"grpo": "1"})
+    assert even.calls == 2 * 8
+    assert contents(tmp_path / "grpo") == ended
+    settle(tmp_path / "grpo")
+    train.grpo(tmp_path / "alone", Even())
+    assert contents(tmp_path / "grpo") == contents(tmp_path / "alone")
 
 
 def test_a_changed_recipe_starts_anew_only_when_that_is_accepted(train: Train, tmp_path: Path) -> None:
