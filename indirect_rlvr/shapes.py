@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from indirect_rlvr.errors import DataError
 from indirect_rlvr.run import read_json
@@ -30,14 +30,14 @@ Name = Annotated[str, AfterValidator(_named)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Interval = tuple[Number, Number]
+Interval = Annotated[tuple[Number, Number], Strict(False)]  # JSON has lists
 Direction = Literal["rose", "fell", "no measurable change"]
 
 
 class Shape(BaseModel):
     """A JSON object; values are taken as they are, without conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class Stage(Shape):
