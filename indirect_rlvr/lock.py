@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.foreign import loads
 from indirect_rlvr.redaction import redacted_text
-from indirect_rlvr.run import disk_errors, write_json
+from indirect_rlvr.run import disk_errors, make_folder, write_json
 
 LOCK, OWNER = ".lock", ".owner.json"
 
@@ -28,8 +28,8 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises RunError that names process, host and start of whoever holds it.
     """
+    make_folder(folder)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         try:
             lock.acquire()
