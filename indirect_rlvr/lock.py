@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from indirect_rlvr.errors import RunError
@@ -55,10 +56,16 @@ def owner(folder: Path) -> str:
         return "another process"
 
 
+def began(process: psutil.Process) -> float:
+    """When a process began, in seconds after the machine did: the same whatever is done to the clock."""
+    return float(round(process.create_time() - psutil.boot_time(), 2))
+
+
 def _self() -> dict[str, object]:
     return {
         "pid": os.getpid(),
         "host": platform.node(),
+        "began": began(psutil.Process()),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": redacted_text(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:200],
     }
