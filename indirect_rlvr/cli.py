@@ -4,7 +4,9 @@ A mistake of the user ends with its message alone on standard error and the exit
 """
 
 import json
+import signal
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +32,7 @@ class _Messages(TyperGroup):
             notes = getattr(error, "__notes__", [])
             raise typer.Exit(_say("\n".join([f"{_who()}{error}", *notes]), error.exit_code)) from error
         except KeyboardInterrupt as error:
-            code = 143 if isinstance(error, Terminated) else 130
+            code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
             said = "\nrlvr: interrupted; the same command continues where it stopped"
             raise typer.Exit(_say(said, code)) from error
         except Exception:
@@ -42,8 +44,14 @@ def _say(message: str, code: int) -> int:
     """Say why this process fails, unless another one does or did; returns the exit code of all of them."""
     speaks, agreed = processes.speaks(code)
     if speaks:
-        typer.echo(redacted_text(message), err=True)
+        _tell(redacted_text(message), err=True)
     return agreed
+
+
+def _tell(line: str, err: bool = False) -> None:
+    """Say a line to whoever still listens: a terminal or a pipe that is gone ends no run."""
+    with suppress(OSError):
+        typer.echo(line, err=err)
 
 
 def _who() -> str:
@@ -166,7 +174,7 @@ def run(
         engine.require_started(prepared, first, last, nproc * nodes)
         typer.echo(launch.slurm(launch.without_own(sys.argv[1:]), f"rlvr-{name}", nproc, nodes), nl=False)
     elif not started(nproc):
-        engine.execute(prepared, recipe_name, first, last, typer.echo)
+        engine.execute(prepared, recipe_name, first, last, _tell)
         processes.leave()
 
 

@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.foreign import loads
 from indirect_rlvr.redaction import redacted_text
-from indirect_rlvr.run import disk_errors, write_json
+from indirect_rlvr.run import disk_errors, make_folder, write_json
 
 LOCK, OWNER = ".lock", ".owner.json"
 
@@ -28,8 +29,8 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises RunError that names process, host and start of whoever holds it.
     """
+    make_folder(folder)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         try:
             lock.acquire()
@@ -55,10 +56,16 @@ def owner(folder: Path) -> str:
         return "another process"
 
 
+def began(process: psutil.Process) -> float:
+    """When a process began, in seconds after the machine did: the same whatever is done to the clock."""
+    return float(round(process.create_time() - psutil.boot_time(), 2))
+
+
 def _self() -> dict[str, object]:
     return {
         "pid": os.getpid(),
         "host": platform.node(),
+        "began": began(psutil.Process()),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": redacted_text(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))[:200],
     }

@@ -13,7 +13,7 @@ from indirect_rlvr import processes, shapes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.redaction import redacted
-from indirect_rlvr.run import MANIFEST, digest, disk_errors, plain, write_json
+from indirect_rlvr.run import MANIFEST, digest, disk_errors, make_folder, plain, write_json
 from indirect_rlvr.types import Counts
 
 PACKAGES = (
@@ -29,8 +29,8 @@ def open_manifest(folder: Path, recipe: Recipe, recipe_name: str) -> dict[str, A
     """
     path = folder / MANIFEST
     if not path.exists():
+        make_folder(folder)
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             if any(entry for entry in folder.iterdir() if not entry.name.startswith(".")):
                 raise RunError(f"`{folder}` is not empty and holds no run; choose another folder with --out")
         return {"stages": {}, "notes": {}, "artefacts": {}}

@@ -64,14 +64,26 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it where they are missing.
+
+    Raises RunError where the disk is full, read-only or not permitted, or no folder can be made there, as in /proc.
+    """
+    with disk_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:
+            raise PermissionError(errno.EPERM, "no folder can be made there") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file atomically: all of it or nothing.
 
     Raises RunError where the disk is full, read-only or not permitted.
     """
     beside = _beside(path)
+    make_folder(path.parent)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with beside.open("w", encoding="utf-8") as stream:
                 stream.write(text)
@@ -139,7 +151,7 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     beside = _beside(path)
     with disk_errors(path):
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+    make_folder(beside)
     try:
         yield beside
         with disk_errors(path):

@@ -1,6 +1,9 @@
 """The command line: mistakes end in one message and an exit code, and every command teaches by example."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from indirect_rlvr import cli, engine
 from indirect_rlvr.config import Recipe
+from indirect_rlvr.stopping import Terminated
 
 COMMANDS = (
     "run", "report", "status", "doctor", "domains", "check", "rescore", "eval", "score", "benchmarks", "compare",
@@ -84,6 +88,25 @@ def test_an_interrupted_run_ends_in_one_line_and_130(monkeypatch: pytest.MonkeyP
     result = rlvr("run", "--domain", "template")
     assert result.exit_code == 130
     assert result.stderr == "\nrlvr: interrupted; the same command continues where it stopped\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_told_by_the_exit_code(monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int) -> None:
+    def execute(*arguments: object) -> None:
+        raise Terminated(number)
+
+    monkeypatch.setattr(engine, "execute", execute)
+    assert rlvr("run", "--domain", "template").exit_code == code
+
+
+def test_a_terminal_that_is_gone_ends_no_run(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    start = [sys.executable, "-c", "from indirect_rlvr.cli import app; app()"]
+    with Path("/dev/full").open("w") as nobody:
+        asked = [*start, "run", "--domain", "template", "--out", str(tmp_path), "--until", "tasks"]
+        subprocess.run([*asked, "--set", "records.patients=40"], stdout=nobody, stderr=nobody)
+    assert set(json.loads((tmp_path / "manifest.json").read_text())["stages"]) == {"records", "tasks"}
 
 
 def test_a_new_domain_needs_a_name_that_is_a_word_and_free(tmp_path: Path) -> None:

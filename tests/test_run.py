@@ -41,6 +41,12 @@ def test_a_full_disk_is_one_message() -> None:
         Path("/dev/full").write_text("x")
 
 
+@pytest.mark.parametrize("name", ["here", "there/below"])
+def test_a_place_that_holds_no_folders_is_one_message(name: str) -> None:
+    with pytest.raises(RunError, match="cannot write `/proc/.*no folder can be made there; .* another folder"):
+        run.make_folder(Path("/proc", name))
+
+
 def test_a_missing_file_names_its_stage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read `.*tasks\.jsonl`: No such file or directory; run the stage"):
         run.read_jsonl(tmp_path / "tasks.jsonl")

@@ -46,3 +46,22 @@ def test_afterwards_a_signal_ends_at_once_again() -> None:
         with deferred():
             pass
         send(signal.SIGTERM)
+
+
+def test_a_lost_terminal_is_noted_within_a_training_like_sigterm() -> None:
+    with terminable(), deferred() as stop:
+        send(signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+        with pytest.raises(Terminated) as caught:
+            stop.raise_if_asked()
+        assert caught.value.number == signal.SIGHUP
+
+
+def test_under_nohup_a_lost_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminable(), deferred() as stop:
+            send(signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -25,6 +25,7 @@ from indirect_rlvr.data.shards import (
     homes,
     mine_shard,
     note_path,
+    read_shard,
     shard_path,
     write_shard,
 )
@@ -164,8 +165,8 @@ def read_sets(folder: Path) -> pa.Table:
 
     Raises RunError and DataError as `finished` does, and RunError where a shard is missing, torn or changed.
     """
-    shards = finished(folder)["shards"]
-    tables = [pq.read_table(folder / check_shard(folder, entry)["file"]) for entry in shards]
+    found = finished(folder)
+    tables = [read_shard(folder, entry, found["job"]["k"]) for entry in found["shards"]]
     return pa.concat_tables(tables).sort_by("set_id")
 
 

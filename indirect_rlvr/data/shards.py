@@ -153,3 +153,21 @@ def check_shard(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
             f"`{path}` is missing, torn or was changed since it was mined; delete the folder `{folder}` and mine again"
         )
     return entry
+
+
+def read_shard(folder: Path, entry: dict[str, Any], k: int) -> pa.Table:
+    """The sets of one shard, each of `k` records, as `mine_shard` made them.
+
+    Raises RunError as `check_shard` does, and where the file holds something else.
+    """
+    path = folder / check_shard(folder, entry)["file"]
+    columns = {"set_id": pa.string(), "split": pa.string(), "level": pa.int16(), "anchor": pa.string()}
+    made = pa.schema({**columns, "members": pa.list_(pa.string(), k)})
+    try:
+        found = pq.read_table(path).select(made.names).cast(made)
+        found.validate(full=True)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise RunError(f"`{path}` holds no sets of {k} records: {error!s:.200}; mine into another folder") from error
+    if any(column.null_count for column in found.columns) or found["members"].combine_chunks().flatten().null_count:
+        raise RunError(f"`{path}` lacks values; mine into another folder")
+    return found

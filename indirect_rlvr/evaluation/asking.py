@@ -16,7 +16,7 @@ from indirect_rlvr import processes
 from indirect_rlvr.errors import DataError, RunError
 from indirect_rlvr.evaluation.backends.answers import Answer, Ask
 from indirect_rlvr.progress import Progress
-from indirect_rlvr.run import digest, disk_errors, plain, write_text
+from indirect_rlvr.run import digest, disk_errors, make_folder, plain, write_text
 from indirect_rlvr.types import Prompt, View
 
 Row = dict[str, Any]
@@ -114,8 +114,8 @@ class _Book:
         self._progress = Progress(label, "answer", total, done=len(rows))
 
     def __enter__(self) -> "_Book":
+        make_folder(self._path.parent)
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._path.open("ab")
         return self
 

@@ -21,7 +21,7 @@ from indirect_rlvr.errors import ConfigError, DataError, RunError
 from indirect_rlvr.pipeline import Run
 from indirect_rlvr.redaction import redacted
 from indirect_rlvr.rewards.composite import Composite, build
-from indirect_rlvr.run import MANIFEST, disk_errors, fresh_folder, write_json, write_text
+from indirect_rlvr.run import MANIFEST, disk_errors, fresh_folder, make_folder, write_json, write_text
 from indirect_rlvr.types import Completion, ProxyTask, Split
 
 ABOUT = "export.json"
@@ -98,8 +98,8 @@ def fill(run: Run, folder: Path, ecosystem: str, tokenizer: str | None) -> list[
             "tokenizer of the model you will train: --tokenizer FOLDER or a hub id"
         )
     rows = _rows(run, tasks)
+    make_folder(folder)
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         if counting:
             _save_tokenizer(str(place), folder / TOKENIZER)
     write_text(folder / RECIPE, tomli_w.dumps(redacted(run.recipe.model_dump(exclude_none=True))))

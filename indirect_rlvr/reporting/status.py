@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +79,7 @@ def _owner(run: Path) -> dict[str, Any]:
     """Who holds the run as far as its file says; nothing where there is no such file or it is torn."""
     try:
         found = loads((run / lock.OWNER).read_text(encoding="utf-8"))
-        since = datetime.fromisoformat(found["since"]).astimezone(UTC)
-        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": since}
+        return {"pid": int(found["pid"]), "host": str(found["host"]), "began": float(found["began"])}
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return {}
 
@@ -94,16 +92,16 @@ def _state(manifest: Mapping[str, Any], owner: Mapping[str, Any]) -> str:
 
 
 def _process(owner: Mapping[str, Any]) -> psutil.Process | None:
-    """The owner's process where it is of this machine and alive; one that began later only has its number."""
+    """The owner's process where it is of this machine and alive; one that began at another time only has its number."""
     if owner["host"] != platform.node():
         return None
     try:
         process = psutil.Process(owner["pid"])
-        began = datetime.fromtimestamp(process.create_time(), UTC)
+        same = abs(lock.began(process) - owner["began"]) < 1
         alive = process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError, OverflowError):
         return None
-    return process if alive and (began - owner["since"]).total_seconds() < 1 else None
+    return process if alive and same else None
 
 
 def _memory(owner: Mapping[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from indirect_rlvr.config import Scaffold, Teacher
+from indirect_rlvr.data.records import FORMATS
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation import asking as answers
@@ -161,7 +162,7 @@ def _words(prompt: Prompt) -> str:
 def _pixels(path: Path) -> int:
     """From the header; 0 where it cannot be read, which asking finds out."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.width * image.height
-    except (OSError, Image.DecompressionBombError):
+    except Exception:  # decoders raise anything on torn bytes
         return 0

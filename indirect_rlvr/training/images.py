@@ -14,7 +14,7 @@ from typing import Any
 import datasets
 from PIL import Image, ImageOps
 
-from indirect_rlvr.data.records import FORMATS
+from indirect_rlvr.data.records import FORMATS, MAX_PIXELS
 from indirect_rlvr.errors import DataError
 
 
@@ -126,8 +126,10 @@ def _bytes(source: str | bytes) -> bytes:
 def _upright(data: bytes, named: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on bombs, which were refused before, and on odd metadata
+            warnings.simplefilter("ignore")  # on bombs, for which MAX_PIXELS is stricter, and on odd metadata
             with Image.open(BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(f"it has {image.width}x{image.height} pixels, more than {MAX_PIXELS}")
                 return ImageOps.exif_transpose(image).convert("RGB")
     except Exception as error:  # decoders raise anything on torn bytes
         raise DataError(f"image {named} cannot be decoded: {error}; write it again") from error

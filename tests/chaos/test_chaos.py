@@ -37,7 +37,7 @@ def begin(out: Path, base: str) -> "subprocess.Popen[str]":
     return run
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_is_a_clean_stop_with_a_checkpoint(
     tmp_path: Path, base: str, number: signal.Signals, code: int
 ) -> None:

@@ -1,5 +1,6 @@
 """Sets of `rlvr data mine` in a run: which are taken, which are left out and counted, what is refused as a whole."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from indirect_rlvr.data.looks import Looks
 from indirect_rlvr.data.mined import ILLEGAL, UNKNOWN, adopt
 from indirect_rlvr.data.mining import mine_files, read_sets
 from indirect_rlvr.errors import ConfigError, DataError, RunError
-from indirect_rlvr.run import read_json, write_json
+from indirect_rlvr.run import file_digest, read_json, write_json
 from indirect_rlvr.types import Neighbourhood, Record, View
 
 NEAR = Neighbourhood(
@@ -91,6 +92,33 @@ def test_a_mining_by_other_rules_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         taken(mined, records, near, settings)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda sets: sets.drop(["members"]), "holds no sets of 3 records: .*members"),
+        (lambda sets: with_members(sets, [["r0", "r2"]] * len(sets)), "holds no sets of 3 records: .*size"),
+        (lambda sets: with_members(sets, [[["r0"]] * 3] * len(sets)), "holds no sets of 3 records"),
+        (lambda sets: with_members(sets, [["r0", None, "r2"]] * len(sets)), "lacks values"),
+        (lambda sets: with_members(sets, [None] * len(sets)), "lacks values"),
+        (lambda sets: sets.set_column(2, "level", pa.nulls(len(sets), pa.int16())), "lacks values"),
+    ],
+)
+def test_a_shard_of_other_columns_under_its_own_digest_is_refused(
+    spoil: Callable[[pa.Table], pa.Table], said: str, mined: Path, records: list[Record], tmp_path: Path
+) -> None:
+    manifest = read_json(mined / "manifest.json")
+    path = tmp_path / manifest["shards"][0]["file"]
+    pq.write_table(spoil(read_sets(mined)), path)
+    entry = manifest["shards"][0] | {"sha256": file_digest(path)}
+    write_json(tmp_path / "manifest.json", manifest | {"shards": [entry]})
+    with pytest.raises(RunError, match=said):
+        adopt(tmp_path, records, NEAR, THREE, 0, Looks(mined))
+
+
+def with_members(sets: pa.Table, members: list[object]) -> pa.Table:
+    return sets.set_column(sets.schema.get_field_index("members"), "members", pa.array(members))
 
 
 def test_a_folder_without_a_finished_mining_is_refused(records: list[Record], tmp_path: Path) -> None:

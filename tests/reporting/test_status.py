@@ -36,6 +36,7 @@ def pretend(run: Path, *finished: str, **owner: Any) -> None:
     (run / "manifest.json").write_text(json.dumps(manifest))
     if owner:
         known = {"pid": os.getpid(), "host": platform.node(), "since": now(), "command": "rlvr run"}
+        known["began"] = lock.began(psutil.Process())
         (run / lock.OWNER).write_text(json.dumps(known | owner))
 
 
@@ -98,8 +99,13 @@ def test_a_process_that_died_without_a_word_is_told_from_one_that_runs(run: Path
 
 
 def test_a_later_process_with_the_same_number_is_not_the_owner(run: Path) -> None:
-    pretend(run, pid=os.getpid(), since=now(days=-4000))
+    pretend(run, pid=os.getpid(), began=0.0)
     assert status(run)["state"] == "killed"
+
+
+def test_a_clock_that_was_set_forward_kills_no_run(run: Path) -> None:
+    pretend(run, since=now(days=-1), pid=os.getpid())
+    assert status(run)["state"] == "running"
 
 
 def test_a_run_of_another_machine_is_believed(run: Path) -> None:

@@ -75,6 +75,15 @@ def test_a_file_that_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
         images.KnownImage(str(tmp_path / "text.png")).load()
 
 
+def test_an_image_that_grew_since_it_was_checked_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 50)
+    Image.new("RGB", (10, 10)).save(tmp_path / "large.png")
+    with pytest.raises(DataError, match=r"large.png` cannot be decoded: it has 10x10 pixels, more than 50"):
+        images.KnownImage(str(tmp_path / "large.png")).load()
+
+
 def test_a_torn_image_is_known_and_refused_only_when_its_pixels_are_asked_for(files: list[str]) -> None:
     raw = Path(files[0]).read_bytes()
     torn = images.KnownImage(raw[: len(raw) // 2])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from indirect_rlvr.data.records import FORMATS, MAX_PIXELS
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr_geo.benchmarks.alone import command
 
@@ -48,11 +49,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _crop(path: Path, target: Path) -> None:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.height <= ROWS:
-                raise DataError(f"`{path}` has {image.height} rows; expected more than {ROWS}: download it again")
+                raise DataError(f"it has {image.height} rows; expected more than {ROWS}")
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"it is {image.width}x{image.height}; at most {MAX_PIXELS} pixels are decoded")
             cut = image.convert("RGB").crop((0, 0, image.width, image.height - ROWS))
-    except OSError as error:
+    except Exception as error:  # decoders raise anything on torn bytes
         raise DataError(f"`{path}` cannot be read as an image: {error}; download it again") from error
     unfinished = target.with_suffix(".part")
     cut.save(unfinished, "JPEG", quality=95, subsampling=0)

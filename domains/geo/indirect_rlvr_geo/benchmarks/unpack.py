@@ -65,9 +65,9 @@ def _plain(value: Any, folder: Path) -> Any:
 
 def _write(data: bytes, folder: Path) -> str:
     try:
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
             suffix = _SUFFIXES[str(image.format)]
-    except (OSError, KeyError) as error:
+    except Exception as error:  # decoders raise anything on torn bytes
         raise DataError(f"an image of {len(data)} bytes is none of {', '.join(_SUFFIXES)}: {error}") from error
     path = folder / f"{sha256(data).hexdigest()[:20]}.{suffix}"
     if not path.exists():

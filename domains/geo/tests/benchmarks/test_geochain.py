@@ -140,10 +140,23 @@ def test_cropped_images_take_the_place_of_the_others(folder: Path) -> None:
 
 
 def test_an_image_without_rows_to_spare_or_of_another_kind_is_refused(folder: Path) -> None:
-    with pytest.raises(DataError, match="k2.jpg` has 8 rows; expected more than 30"):
+    with pytest.raises(DataError, match="k2.jpg` cannot be read as an image: it has 8 rows; expected more than 30"):
         geochain_images.crop(folder)
     (folder / "ottawa/database/images/k2.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match="k2.jpg` cannot be read as an image"):
+        geochain_images.crop(folder)
+
+
+def test_an_image_of_a_kind_that_calls_other_programs_or_of_too_many_pixels_is_not_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = folder / "ottawa/database/images/k2.jpg"
+    Image.new("RGB", (40, 40)).save(place, "EPS")
+    with pytest.raises(DataError, match="k2.jpg` cannot be read as an image: cannot identify"):
+        geochain_images.crop(folder)
+    Image.new("RGB", (40, 40)).save(place)
+    monkeypatch.setattr(geochain_images, "MAX_PIXELS", 1599)
+    with pytest.raises(DataError, match="it is 40x40; at most 1599 pixels are decoded"):
         geochain_images.crop(folder)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from struct import pack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +51,13 @@ def test_bytes_that_are_no_image_are_refused(tmp_path: Path) -> None:
     table = pa.table({"id": ["a"], "image_1": [{"bytes": b"no", "path": "a"}]})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(DataError, match="an image of 2 bytes is none of JPEG, PNG"):
+        unpack(tmp_path / "rows.jsonl", [tmp_path / "a.parquet"])
+
+
+def test_an_image_of_far_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    header = b"BM" + pack("<4I2i7I", 54, 0, 54, 40, 2**31 - 1, 2**31 - 1, 1 | 24 << 16, *[0] * 6)
+    pq.write_table(pa.table({"image": [{"bytes": header, "path": "a"}]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="is none of JPEG, PNG.*: Image size"):
         unpack(tmp_path / "rows.jsonl", [tmp_path / "a.parquet"])
 
 
