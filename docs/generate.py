@@ -1,8 +1,9 @@
-"""Writes docs/reference/ from the code: hook docstrings, the recipe's fields, the commands' help. Run by `make docs`.
+"""Writes docs/reference/ from the code: hook docstrings, the recipe's fields, the commands' help, the public types.
 
-`tests/test_docs.py` compares the pages with what this file makes, so they cannot go stale.
+Run by `make docs`. `tests/test_docs.py` compares the pages with what this file makes, so they cannot go stale.
 """
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
-from indirect_rlvr import cli, hookspecs
+from indirect_rlvr import cli, hookspecs, types
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import load_domain
 
@@ -25,7 +26,7 @@ MADE = "<!-- made by docs/generate.py; change the code, then `make docs` -->"
 
 def pages() -> dict[str, str]:
     """Each page of the reference by file name."""
-    return {"hooks.md": hooks(), "recipe.md": recipe(), "commands.md": commands()}
+    return {"hooks.md": hooks(), "recipe.md": recipe(), "commands.md": commands(), "types.md": nouns()}
 
 
 def hooks() -> str:
@@ -33,7 +34,7 @@ def hooks() -> str:
     parts = ["# Hooks", MADE, inspect.getdoc(hookspecs) or ""]
     for name, hook in specifications(hookspecs).items():
         needed = "required" if name in REQUIRED else "optional"
-        signature = re.sub(r"[a-z_.]+\.(?=[A-Z])", "", str(inspect.signature(hook)))
+        signature = _without_modules(str(inspect.signature(hook)))
         parts += [
             f"## `{name}` ({needed})",
             f"```python\n{name}{signature}\n```",
@@ -79,6 +80,25 @@ def commands() -> str:
     for path in [*((name,) for name in names), *inner]:
         parts += [f"## `rlvr {' '.join(path)}`", _help(*path)]
     return "\n\n".join(parts) + "\n"
+
+
+def nouns() -> str:
+    """Every public type, in the order of the file: what it is, and its fields with type and default."""
+    found = [kind for kind in vars(types).values() if dataclasses.is_dataclass(kind) and isinstance(kind, type)]
+    parts = ["# Types", MADE, inspect.getdoc(types) or "", "All are dataclasses of `indirect_rlvr.types`."]
+    for kind in found:
+        parts += [f"## `{kind.__name__}`", inspect.getdoc(kind) or "", _fields(kind)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _fields(kind: type) -> str:
+    rows = ["| field | type | default |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(kind):
+        made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        default = "required" if made is dataclasses.MISSING else f"`{made!r}`"
+        shown = _without_modules(inspect.formatannotation(field.type))
+        rows.append(f"| `{field.name}` | `{_cell(shown)}` | {default} |")
+    return "\n".join(rows)
 
 
 def _help(*arguments: str) -> str:
@@ -127,6 +147,10 @@ def _bounds(rule: object) -> list[tuple[str, float]]:
 
 def _sentence(model: type[BaseModel]) -> str:
     return inspect.getdoc(model) or ""
+
+
+def _without_modules(annotation: str) -> str:
+    return re.sub(r"[a-z_.]+\.(?=[A-Z])", "", annotation)
 
 
 def _cell(text: str) -> str:

@@ -17,7 +17,7 @@ from indirect_rlvr.domain import Domain, load_domain, recipe_path
 from indirect_rlvr.errors import DomainError
 from indirect_rlvr.evaluation.grade import grade, metrics
 from indirect_rlvr.evaluation.suite import check_names
-from indirect_rlvr.rewards.composite import build, outcome
+from indirect_rlvr.rewards.composite import build, known_terms, outcome
 from indirect_rlvr.rewards.parsing import has_format, parse_answer
 from indirect_rlvr.run import keyed_rng, plain
 from indirect_rlvr.scaffolds.asking import Briefs
@@ -293,6 +293,7 @@ def _rewards(world: World) -> str:
     """Own reward terms keep their ranges on the domain's own traces; they and the recipe's whole reward keep the
     invariants of `testing/`, in the battery's quick form."""
     terms = world.domain.rewards()
+    known_terms(world.recipe.reward, terms)
     alone = [term for term in terms if isinstance(term, Term)]
     grouped = [term for term in terms if isinstance(term, GroupTerm)]
     count = 0

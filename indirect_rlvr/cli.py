@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from indirect_rlvr import processes
 from indirect_rlvr.commands import audit, compare, data, difficulty, doctor, evaluation, export, prepare, status
@@ -38,6 +38,18 @@ class _Messages(TyperGroup):
         except Exception:
             processes.speaks(1)
             raise
+
+
+class _OfDomain(TyperCommand):
+    """A command without arguments; to one it answers with the option that a domain is given by."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            hint = "" if ctx.params.get("domain") else f"; a domain is given as --domain {rest[0]}"
+            ctx.fail(f"Got unexpected extra argument ({' '.join(rest)}){hint}")
+        return rest
 
 
 def _say(message: str, code: int) -> int:
@@ -111,7 +123,7 @@ def rlvr(
     """
 
 
-@app.command()
+@app.command(cls=_OfDomain)
 def run(
     domain: DomainName = None,
     recipe: RecipeName = "default",
@@ -292,7 +304,7 @@ app.command("transfer-matrix")(compare.transfer_matrix)
 app.command()(export.export)
 
 
-@app.command()
+@app.command(cls=_OfDomain)
 def prime(
     domain: DomainName = None,
     recipe: RecipeName = "default",

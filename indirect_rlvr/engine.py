@@ -137,6 +137,8 @@ def _execute(
         raise
     manifests.close(manifest, tuple(stage.name for stage in plan))
     manifests.save(run.folder, manifest)
+    if plan[end].name == "report":
+        say(f"the report is {run.folder / plan[end].writes[0]}")
 
 
 def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...]) -> None:
@@ -157,8 +159,13 @@ def _require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str]
     follows = [f"made anew: {name} ({why})" for name, why in old.items()]
     follows += [f"the {' and the '.join(changed)} changed, so what is still to do may differ"] if changed else []
     raise ConfigError(
-        f"`{run.folder}` was made under other conditions: {'; '.join(follows)}. Give --accept-changes for that, undo "
-        "the change, or choose another folder with --out"
+        "\n".join(
+            [
+                f"`{run.folder}` was made under other conditions:",
+                *(f"  {each}" for each in follows),
+                "Give --accept-changes for that, undo the change, or choose another folder with --out",
+            ]
+        )
     )
 
 

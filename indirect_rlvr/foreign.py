@@ -17,15 +17,18 @@ _TOO_DEEP = f"more than {DEPTH} objects and lists inside each other"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def loads(text: str) -> Any:
-    """`text` as JSON. Raises ValueError where it is not JSON, or out of bounds; linear in the text."""
+def loads(text: str, halves: bool = False) -> Any:
+    """`text` as JSON; with `halves` it may hold halves of surrogate pairs, which models do write.
+
+    Raises ValueError where it is not JSON, or out of bounds; linear in the text.
+    """
     try:
         value = json.loads(text, parse_constant=_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(_TOO_DEEP) from error
     if text.count("[") + text.count("{") > DEPTH:
         require_shallow(value)
-    if _SURROGATE.search(text):
+    if not halves and _SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()  # half a pair is an error of Unicode, and so a ValueError
     return value
 

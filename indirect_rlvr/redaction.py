@@ -32,15 +32,23 @@ SHORTEST = 8
 
 
 def redacted(value: Any) -> Any:
-    """A JSON value without the secrets in it; everything else is as it was."""
+    """A JSON value without the secrets in it; everything else is as it was.
+
+    Under a secret's name texts and whole numbers are withheld, those of lists too. Fractions, which are the weights of
+    reward terms that may have any name, stay, and so do true, false and nothing.
+    """
     if isinstance(value, Mapping):
-        return {
-            key: WITHHELD if is_secret(str(key)) and isinstance(item, str) and item else redacted(item)
-            for key, item in value.items()
-        }
+        return {key: _withheld(item) if is_secret(str(key)) else redacted(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted(item) for item in value]
     return redacted_text(value) if isinstance(value, str) else value
+
+
+def _withheld(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return [_withheld(part) for part in item]
+    is_number = isinstance(item, int) and not isinstance(item, bool)
+    return WITHHELD if is_number or (isinstance(item, str) and item) else redacted(item)
 
 
 def redacted_text(text: str) -> str:

@@ -39,7 +39,7 @@ class Record:
     cluster: str
     views: Mapping[str, View]
     facts: Mapping[str, Scalar]
-    split: Split | Literal[""] = ""
+    split: Literal["train", "test", ""] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,11 @@ def test_a_reward_that_leaves_its_range_is_found(world: checks.World) -> None:
     assert "long" in refused(world, "rewards", rewards=lambda: [term])
 
 
+def test_two_reward_terms_of_one_name_are_found(world: checks.World) -> None:
+    term = Term("accuracy", 0.0, 1.0, lambda task, completion: Outcome(2.0))
+    assert refused(world, "rewards", rewards=lambda: [term]).startswith("two reward terms are named `accuracy`; give")
+
+
 def test_a_recipe_whose_reward_pays_wrong_answers_more_is_found(world: checks.World) -> None:
     reward = world.recipe.reward.model_copy(update={"weights": {"accuracy": -1.0, "format": 0.5}})
     turned = replace(world, recipe=world.recipe.model_copy(update={"reward": reward}))

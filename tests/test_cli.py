@@ -65,6 +65,20 @@ def test_an_unknown_option_is_refused() -> None:
     assert rlvr("run", "--domian", "geo").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["run", "prime"])
+def test_a_domain_as_an_argument_is_answered_with_the_option(command: str) -> None:
+    result = rlvr(command, "cxr")
+    assert result.exit_code == 2
+    assert "Got unexpected extra argument (cxr); a domain is given as --domain cxr" in result.stderr
+
+
+def test_another_argument_is_refused_without_advice_on_the_domain(tmp_path: Path) -> None:
+    result = rlvr("run", "--domain", "template", "records", "tasks", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "Got unexpected extra argument (records tasks)\n" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_is_no_run_has_no_report(tmp_path: Path) -> None:
     result = rlvr("report", str(tmp_path))
     assert result.exit_code == 1

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REPRODUCE = ROOT / "docs/reproduce.md"
 TEMPLATE = ROOT / "domains/template/indirect_rlvr_template/hooks.py"
-REFERENCE = ("hooks.md", "recipe.md", "commands.md")
+REFERENCE = ("hooks.md", "recipe.md", "commands.md", "types.md")
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -179,10 +179,21 @@ def test_a_changed_setting_runs_what_depends_on_it_again_and_says_so(tmp_path: P
 def test_a_changed_setting_is_refused_and_changes_nothing_unless_accepted(tmp_path: Path) -> None:
     run(tmp_path / "run")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
-    with pytest.raises(ConfigError, match=r"made anew: tasks \(out of date: tasks changed\). Give --accept-changes"):
+    refusal = r"other conditions:\n  made anew: tasks \(out of date: tasks changed\)\nGive --accept-changes"
+    with pytest.raises(ConfigError, match=refusal):
         run(tmp_path / "run", "tasks.k=3")
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
     assert all("skipped" in line for line in run(tmp_path / "run"))
+
+
+def test_a_changed_seed_is_refused_with_a_line_for_each_stage(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    with pytest.raises(ConfigError) as refused:
+        run(tmp_path / "run", "seed=1")
+    assert str(refused.value).split("\n")[1:-1] == [
+        "  made anew: records (out of date: seed changed)",
+        "  made anew: tasks (out of date: stage records changed)",
+    ]
 
 
 def test_other_packages_are_refused_where_something_is_still_to_do(tmp_path: Path) -> None:
@@ -190,7 +201,7 @@ def test_other_packages_are_refused_where_something_is_still_to_do(tmp_path: Pat
     found = manifest(tmp_path / "run")
     found["packages"]["torch"] = "1.0"
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(ConfigError, match="the packages changed, so what is still to do may differ. Give --accept"):
+    with pytest.raises(ConfigError, match="the packages changed, so what is still to do may differ\nGive --accept"):
         run(tmp_path / "run")
     run(tmp_path / "run", last="records")
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
@@ -218,7 +229,7 @@ def test_another_number_of_processes_matters_only_after_something_they_did_toget
     assert "tasks kept" in run(tmp_path / "run")[-1]
     found["stages"]["sft"] = found["stages"]["records"]
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(ConfigError, match="the processes changed, so what is still to do may differ. Give --accept"):
+    with pytest.raises(ConfigError, match="the processes changed, so what is still to do may differ\nGive --accept"):
         run(tmp_path / "run", last="grpo-zero")
 
 

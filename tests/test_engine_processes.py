@@ -136,7 +136,7 @@ def test_two_processes_train_calmly_on_what_one_has_prepared_and_one_does_not_go
     assert "[3/8] scaffold: finished before, skipped" in done.stdout
     refused = whole(out, "--until", "grpo")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "made under other conditions: the processes changed" in refused.stderr
+    assert "made under other conditions:\n  the processes changed" in refused.stderr
 
 
 def test_another_recipe_in_one_process_is_one_error_and_nothing_starts(

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from indirect_rlvr.errors import DataError
+from indirect_rlvr.rewards.geodesy import EARTH_RADIUS_KM
 
-EARTH_M = 6_371_008.8
-"""Mean radius of the earth, in metres (IUGG 1980, R₁); against the ellipsoid, distances err by at most 0.56 %."""
+EARTH_M = 1000 * EARTH_RADIUS_KM
+"""Mean radius of the earth, in metres; against the ellipsoid, distances err by at most 0.56 %."""
 
 SCALE = 2**30
 """Integer length of a unit vector: one step is 5.9 mm on the ground, and squared distances stay below 2^63."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from indirect_rlvr import processes
 from indirect_rlvr.errors import DataError, RunError
-from indirect_rlvr.evaluation.backends.answers import Answer, Ask
+from indirect_rlvr.evaluation.backends.answers import Answer, Ask, frames_of
+from indirect_rlvr.foreign import loads
 from indirect_rlvr.progress import Progress
 from indirect_rlvr.run import digest, disk_errors, make_folder, plain, write_text
 from indirect_rlvr.types import Prompt, View
@@ -88,7 +89,8 @@ def ask(
 def read(path: Path) -> tuple[list[Row], int]:
     """The readable rows of a file of answers, in order, and how many lines were torn; ([], 0) where there is no file.
 
-    A row is readable when it is an object with texts `id` and `asked`, and either `text` or a list `missing`.
+    A row is readable when it is an object with texts `id` and `asked`, and either `text` or a list `missing`; and what
+    it says besides of frames, tokens and the end is such.
     """
     if not path.exists():
         return [], 0
@@ -183,12 +185,15 @@ def _problem(prompt: Prompt, views: Path) -> str | None:
 
 def _row(line: bytes) -> Row | None:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = loads(line.decode("utf-8-sig"), halves=True)
+    except ValueError:
         return None
     if not (isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("asked"), str)):
         return None
-    return row if isinstance(row.get("text"), str) or isinstance(row.get("missing"), list) else None
+    answers = isinstance(row.get("text"), str) or isinstance(row.get("missing"), list)
+    counted = all(type(count) is int and count >= 0 for count in (row.get("tokens", 0), row.get("prompt_tokens", 0)))
+    said = counted and isinstance(row.get("finished", True), bool) and frames_of(row.get("frames")) is not None
+    return row if answers and said else None
 
 
 def _kept(path: Path, marks: Mapping[str, str], keep_others: bool) -> dict[str, Row]:

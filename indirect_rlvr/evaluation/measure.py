@@ -14,7 +14,7 @@ from indirect_rlvr import processes
 from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation import asking, suite
 from indirect_rlvr.evaluation.asking import Policy, Row
-from indirect_rlvr.evaluation.backends.answers import Ask
+from indirect_rlvr.evaluation.backends.answers import Ask, frames_of
 from indirect_rlvr.evaluation.grade import grade, items, measured, metrics, with_missing
 from indirect_rlvr.evaluation.prompt_controls import control
 from indirect_rlvr.evaluation.suite import Place, Ready
@@ -62,9 +62,7 @@ def measure(
 def responses(rows: Mapping[str, Row]) -> dict[str, Response]:
     """The responses among rows of answers, by id."""
     return {
-        name: Response(row["text"], tuple((int(width), int(height)) for width, height in row.get("frames") or ()))
-        for name, row in rows.items()
-        if "text" in row
+        name: Response(row["text"], frames_of(row.get("frames")) or ()) for name, row in rows.items() if "text" in row
     }
 
 

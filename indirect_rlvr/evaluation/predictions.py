@@ -10,6 +10,7 @@ from typing import Any
 
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.evaluation import suite
+from indirect_rlvr.evaluation.backends.answers import frames_of
 from indirect_rlvr.evaluation.grade import MAX_RESPONSE, SHOWN, grade, measured, with_missing
 from indirect_rlvr.evaluation.suite import Place
 from indirect_rlvr.types import Benchmark, Example, Graded, Response, View
@@ -108,7 +109,7 @@ def _take(found: Predictions, line: bytes | None, place: str) -> None:
     if name in found:
         found.faults["an id that came before (its first line counts)"].append(name)
     elif isinstance(text := row.get("response", row.get("text")), str):
-        frames = _frames(row.get("frames"))
+        frames = frames_of(row.get("frames"))
         if frames is None:
             found.faults["frames that are no list of [width, height] (taken as unknown)"].append(name)
         found.responses[name] = Response(text, frames or ())
@@ -121,17 +122,6 @@ def _take(found: Predictions, line: bytes | None, place: str) -> None:
         what = "response is not text" if given else "neither response nor parsed"
         found.faults[f"{what} (counts as no answer)"].append(name)
         found.responses[name] = Response("")
-
-
-def _frames(given: object) -> tuple[tuple[int, int], ...] | None:
-    if given is None:
-        return ()
-    found = []
-    for pair in given if isinstance(given, list) else [given]:
-        if not (isinstance(pair, list) and len(pair) == 2 and all(type(side) is int and side > 0 for side in pair)):
-            return None
-        found.append((pair[0], pair[1]))
-    return tuple(found)
 
 
 def _as_asked(example: Example, found: Predictions) -> Example:

@@ -1,13 +1,13 @@
 """Compares the first and the last row on the same questions: did the gain on the proxy task reach the target tasks?"""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from indirect_rlvr.evaluation.score import Score, Summary
 from indirect_rlvr.evaluation.stats import Paired, paired
+from indirect_rlvr.shapes import Direction
 
 ALPHA = 0.05
-Direction = Literal["rose", "fell", "no measurable change"]
 
 
 def key(model: str) -> str:

@@ -173,7 +173,8 @@ def _last_lines(log: Path) -> list[dict[str, Any]]:
 def _is_step(line: object) -> bool:
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
-    return all(abs(value) <= FARTHEST for value in line.values() if isinstance(value, (int, float)))
+    numbers = {name: value for name, value in line.items() if isinstance(value, (int, float))}
+    return numbers.get("step_time", 0) >= 0 and all(abs(value) <= FARTHEST for value in numbers.values())
 
 
 def _size(run: Path) -> int:

@@ -142,7 +142,7 @@ class Asked:
 def _written(row: answers.Row, prompt: Prompt, max_tokens: int) -> Written:
     if "missing" in row:
         return Written(None, "unreadable image")
-    if not row["finished"]:
+    if not row.get("finished", True):
         return Written(row["text"], f"cut off at {max_tokens:,} tokens")
     text = row["text"].strip().encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair becomes "?"
     return Written(text, wording=_words(prompt))

@@ -9,6 +9,7 @@ from indirect_rlvr.data.negatives import form_sets
 from indirect_rlvr.data.places import points
 from indirect_rlvr.data.sphere import EARTH_M, great_circle_m, suspicions, unit_integers
 from indirect_rlvr.errors import DataError
+from indirect_rlvr.rewards.geodesy import great_circle_km
 from indirect_rlvr.types import Neighbourhood, Record, View
 
 WORLD = Neighbourhood(
@@ -79,6 +80,10 @@ def test_known_cities_are_as_far_apart_as_known(one: str, other: str, kilometres
     lon, lat, lon2, lat2 = np.radians([*CITIES[one], *CITIES[other]])
     a = np.sin((lat2 - lat) / 2) ** 2 + np.cos(lat) * np.cos(lat2) * np.sin((lon2 - lon) / 2) ** 2
     assert measured * 1000 == pytest.approx(2 * EARTH_M * np.arcsin(np.sqrt(a)), abs=0.2)
+
+
+def test_negatives_and_benchmarks_measure_on_one_sphere() -> None:
+    assert great_circle_m(0.0, 0.0, 90.0, 0.0)[0] == pytest.approx(1000 * great_circle_km(0.0, 0.0, 0.0, 90.0), abs=0.1)
 
 
 def test_the_antimeridian_and_the_poles_are_no_borders() -> None:

@@ -109,6 +109,31 @@ def test_other_weights_another_prompt_or_other_data_are_asked_anew(tmp_path):
     assert len(put(path, queries(fingerprint="other weights", data="other images"))[1]) == 6
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"frames": float("nan")}, {"frames": [[float("nan"), 5]]}, {"frames": [[4]]}, {"frames": [["4", 5]]},
+        {"frames": "4x5"}, {"frames": [[0, 5]]}, {"frames": [[10**400, 5]]}, {"tokens": float("inf")}, {"tokens": "3"},
+        {"tokens": -3}, {"prompt_tokens": 1.5}, {"finished": "yes"}, {"note": float("nan")},
+    ],
+)  # fmt: skip
+def test_a_line_with_odd_frames_or_numbers_is_asked_again_and_nothing_else(tmp_path, odd):
+    path = tmp_path / "a.jsonl"
+    before, _ = put(path, queries())
+    lines = [json.dumps(row | (odd if row["id"] == "q2" else {})) for row in before.values()]
+    path.write_text("\n".join(lines) + "\n")
+    assert [row["id"] for row in read(path)[0]] == ["q0", "q1", "q3", "q4", "q5"]
+    after, asked = put(path, queries())
+    assert (after, asked) == (before, ["say q2"])
+
+
+def test_a_line_with_the_text_alone_is_an_answer(tmp_path):
+    path = tmp_path / "a.jsonl"
+    (asked,) = queries(["q0"])
+    path.write_text(json.dumps({"id": "q0", "text": "x", "asked": asked.mark}) + "\n")
+    assert put(path, [asked])[1] == []
+
+
 def test_answers_to_what_is_not_asked_now_stay_only_where_wanted(tmp_path):
     path = tmp_path / "a.jsonl"
     put(path, queries())

@@ -133,6 +133,7 @@ def test_fields_that_cannot_be_judged_count_as_no_answer(scored, fault):
         ([[0, 5]], "no list"),
         ("4x5", "no list"),
         ([[4.5, 5]], "no list"),
+        ([[10**400, 5]], "no list"),
         ([[4, 5], [4, 5]], "not one for each image"),
     ],
 )

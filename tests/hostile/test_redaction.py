@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from indirect_rlvr import engine, lock
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.cli import app
+from indirect_rlvr.config import Recipe, load_recipe
+from indirect_rlvr.domain import recipe_path
 from indirect_rlvr.redaction import is_secret, redacted, redacted_text
 
 TOKEN = "hf_" + "a1B2" * 8
@@ -41,6 +43,23 @@ def test_the_value_of_a_key_named_like_a_secret_is_taken_out(name: str) -> None:
         redacted_text(f"rlvr run --set grpo.trl.{name}=x9 -d geo")
         == f"rlvr run --set grpo.trl.{name}=(withheld) -d geo"
     )
+
+
+def test_lists_and_whole_numbers_under_a_secret_s_name_are_taken_out() -> None:
+    assert redacted({"api_key": 12345678, "hub_token": ["x9", 7, ["y"]]}) == {
+        "api_key": "(withheld)",
+        "hub_token": ["(withheld)", "(withheld)", ["(withheld)"]],
+    }
+
+
+def test_switches_and_weights_under_a_secret_s_name_stay() -> None:
+    held = {"password": True, "token": 0.5, "api_key": "", "secret": None, "hub_token": {"n": 3}, "bearer": []}
+    assert redacted(held) == held
+
+
+def test_a_recipe_with_a_reward_term_named_like_a_secret_is_read_back() -> None:
+    recipe = load_recipe(recipe_path("template", "default"), ["reward.weights.token=1"])
+    assert Recipe.model_validate(redacted(recipe.model_dump())) == recipe
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,14 @@ def test_a_file_of_the_owner_that_holds_anything_is_passed_over(run: Path, owner
     assert lock.owner(run) == "another process"
 
 
+def test_a_step_of_less_than_no_time_is_passed_over(run: Path) -> None:
+    pretend(run, *before_grpo(run), pid=os.getpid())
+    where = log(run, "grpo", 12)
+    where.write_text(json.dumps({"step": 12, **LINE}) + '\n{"step": 13, "step_time": -200}\n')
+    found = status(run)["training"]
+    assert (found["step"], found["seconds_left"]) == (12, 28 * LINE["step_time"])
+
+
 @pytest.mark.parametrize("value", ["NaN", "1e400", "1" + "0" * 400, "1e300", "[" * 100_000])
 @pytest.mark.parametrize("name", ["step", "step_time", "loss"])
 def test_a_line_of_a_log_that_no_training_writes_is_passed_over(run: Path, name: str, value: str) -> None:

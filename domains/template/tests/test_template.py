@@ -105,8 +105,11 @@ def test_a_short_run_goes_through_every_stage(tmp_path: Path, monkeypatch: pytes
         "grpo.max_completion_tokens": 12, "evaluation.tasks": 8, "evaluation.control_tasks": 8, "evaluation.targets": 8,
     }  # fmt: skip
     overrides = [f"{key}={value}" for key, value in short.items()]
-    run, name = engine.prepare("template", "default", overrides, tmp_path / "out")
-    engine.execute(run, name, None, None)
+    monkeypatch.chdir(tmp_path)
+    run, name = engine.prepare("template", "default", overrides, Path("out"))
+    said: list[str] = []
+    engine.execute(run, name, None, None, said.append)
+    assert said[-1] == "the report is out/report.html"
     results = json.loads((run.folder / "results.json").read_text())
     assert [row["model"] for row in results["rows"]] == list(run.models())
     assert json.loads((run.folder / "manifest.json").read_text())["state"] == "complete"

@@ -9,6 +9,8 @@ from indirect_rlvr.run import keyed_rng
 from indirect_rlvr.types import Prompt
 
 Frames = tuple[tuple[int, int], ...]
+LARGEST_SIDE = 2**31 - 1
+"""Pixels that a side of a frame has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,22 @@ class Ask(Protocol):
         or DataError comes after every answer that was already given has been yielded, so that whoever writes each
         answer at once loses none.
         """
+
+
+def frames_of(given: object) -> Frames | None:
+    """The frames in a row of answers: () where none are given, None for what is no list of [width, height]."""
+    if given is None:
+        return ()
+    found = []
+    for pair in given if isinstance(given, list) else [given]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_side, pair))):
+            return None
+        found.append((pair[0], pair[1]))
+    return tuple(found)
+
+
+def _is_side(given: object) -> bool:
+    return type(given) is int and 0 < given <= LARGEST_SIDE
 
 
 def seed_of(seed: int, prompt: Prompt) -> int:

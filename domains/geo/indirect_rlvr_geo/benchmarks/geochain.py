@@ -14,7 +14,8 @@ from indirect_rlvr.errors import DataError
 from indirect_rlvr.rewards.parsing import parse_choice
 from indirect_rlvr.types import Benchmark, Example, Prompt, Response, Source, View
 from indirect_rlvr_geo.benchmarks import geochain_answers as read
-from indirect_rlvr_geo.benchmarks.cv_cities import TRAIN_CITY
+from indirect_rlvr_geo.benchmarks.cv_cities import CITIES as CV_CITIES
+from indirect_rlvr_geo.benchmarks.cv_cities import TRAIN_CITY, city_id
 from indirect_rlvr_geo.benchmarks.distances import distance_values, read_coordinates, stated_position
 from indirect_rlvr_geo.benchmarks.files import photo
 from indirect_rlvr_geo.benchmarks.geochain_answers import CITY, COORDINATES, COUNTRY, DIVISION, LANGUAGES
@@ -25,7 +26,7 @@ from indirect_rlvr_geo.benchmarks.short_answers import stated
 from indirect_rlvr_geo.benchmarks.truths import distinct, position, read_rows, truth_position
 
 ROWS, CONSTANTS, TEXTS = "test_samples.csv", "per_city_answers.csv", "questions.csv"
-TRAINED = frozenset({"manila", "melbourne", "paris", "tokyo"})
+TRAINED = frozenset(city for city in CITIES if (known := city_id(city)) and CV_CITIES[known].trained_on)
 """Cities that are also among the ten training cities of CV-Cities."""
 _ASKED = {
     COUNTRY: "the name of the country", LANGUAGES: "the language, or the languages separated by commas",

@@ -118,6 +118,10 @@ def test_media_flags_and_clusters(folder: Path) -> None:
     assert found["k2-q01"].cluster == "ottawa"
 
 
+def test_the_cities_that_cv_cities_trains_on_are_flagged() -> None:
+    assert {"manila", "melbourne", "paris", "tokyo"} == geochain.TRAINED
+
+
 def test_a_key_that_comes_twice_is_asked_twice_and_flagged(folder: Path) -> None:
     write(folder, ROWS[1], ROWS[1])
     found = list(geochain.examples(folder))
