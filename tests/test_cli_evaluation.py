@@ -158,6 +158,16 @@ def test_answers_to_targets_are_scored_against_the_records_of_their_run(tmp_path
     assert f"no line for an example (counts as no answer): 1 (pulse-{visits[0]})" in rlvr(*arguments).stdout
 
 
+def test_a_target_that_the_records_of_a_run_do_not_make_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    short = ("--set", "records.patients=20", "--set", "evaluation.targets=0", "--until", "records")
+    assert rlvr("run", "--domain", "template", "--out", str(run), *short).exit_code == 0
+    (tmp_path / "said.jsonl").write_text('{"id": "pulse-1", "response": "A"}\n')
+    arguments = ("score", "-d", "template", "-b", "pulse", "-p", str(tmp_path / "said.jsonl"))
+    refused = rlvr(*arguments, "--truth", str(run))
+    assert (refused.exit_code, "make no `pulse`; they make: none" in refused.stderr) == (2, True)
+
+
 def test_benchmarks_are_listed_and_shown_in_full() -> None:
     assert "pulse" in rlvr("benchmarks", "--domain", "template").stdout
     everything = rlvr("benchmarks").stdout

@@ -40,7 +40,7 @@ def score(where: Place, file: Path, convention: str | None = None) -> dict[str, 
 
     `where` holds the benchmark's truth. An example without a line counts as answered with nothing; images that are not
     here do not matter. `convention` keeps the metrics of one convention. Raises DataError where the truth or the file
-    cannot be read at all, ConfigError for a convention that the benchmark does not have.
+    cannot be read at all or answer no example, ConfigError for a convention that the benchmark does not have.
     """
     suite.refuse_absent([where])
     ready, benchmark = suite.ready(where, None, 0), where.benchmark
@@ -49,6 +49,11 @@ def score(where: Place, file: Path, convention: str | None = None) -> dict[str, 
     found = read(file)
     examples = [_as_asked(example, found) for example in ready.examples]
     _check_against(examples, found)
+    if examples and not any(example.id in found for example in examples):
+        raise DataError(
+            f"`{file}` answers no example of `{benchmark.name}`: its ids are like {_first(found)!r}, those of the "
+            f"benchmark like {examples[0].id!r}; give the benchmark that was asked"
+        )
     graded = _with_parsed(benchmark, grade(benchmark, examples, found.responses), found)
     results = measured(benchmark, graded)
     results["metrics"] = _of_convention(benchmark, results["metrics"], convention)
@@ -122,6 +127,10 @@ def _take(found: Predictions, line: bytes | None, place: str) -> None:
         what = "response is not text" if given else "neither response nor parsed"
         found.faults[f"{what} (counts as no answer)"].append(name)
         found.responses[name] = Response("")
+
+
+def _first(found: Predictions) -> str:
+    return next(iter((*found.responses, *found.parsed, *found.missing)))[:80]
 
 
 def _as_asked(example: Example, found: Predictions) -> Example:

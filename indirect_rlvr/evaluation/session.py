@@ -108,7 +108,8 @@ def score(
     """Score the predictions in `file`; see `predictions.score`.
 
     `truth` is the benchmark's folder, or a run folder for a target made from its held-out records; else
-    `data_root/NAME`. Raises ConfigError for an unknown benchmark, or where neither is given.
+    `data_root/NAME`. Raises ConfigError for an unknown benchmark, a target that the run's records do not make, or where
+    neither is given.
     """
     recipe = _recipe(domain_name, recipe_name)
     domain = load_domain(domain_name, recipe.records)
@@ -122,7 +123,13 @@ def score(
             f"whose records were asked about; got {truth}"
         )
     made = held_out.places(load_domain(domain_name, own.records), own, truth / "records")
-    return predictions.score(next(each for each in made if each.benchmark.name == benchmark), file, convention)
+    place = next((each for each in made if each.benchmark.name == benchmark), None)
+    if place is None:
+        raise ConfigError(
+            f"the held-out records of `{truth}` make no `{benchmark}`; they make: "
+            f"{', '.join(each.benchmark.name for each in made) or 'none'}"
+        )
+    return predictions.score(place, file, convention)
 
 
 def places(

@@ -11,9 +11,10 @@ from indirect_rlvr.reporting.columns import columns, one_line
 def results(found: Mapping[str, Any]) -> str:
     """A line for each metric of a whole benchmark, controls beside it, and what was not asked, said in full.
 
-    Metrics of sub-tasks are in results.json alone.
+    A benchmark that has none of the whole shows the sub-tasks that models are compared by; all others are in
+    results.json alone.
     """
-    rows = [row for benchmark in found["benchmarks"] for row in _rows(benchmark, every=False)]
+    rows = [row for benchmark in found["benchmarks"] for row in _rows(benchmark, _headline(benchmark))]
     parts = [columns(rows)] if rows else []
     parts += [_missing(each) for each in found["benchmarks"] if each["missing_media"]["n"]]
     parts += [f"not asked: {each['name']}: {each['why']}\n{_indented(each['get'])}" for each in found["not_asked"]]
@@ -22,7 +23,7 @@ def results(found: Mapping[str, Any]) -> str:
 
 def scored(found: Mapping[str, Any]) -> str:
     """Every metric of one benchmark, and what was wrong with the file of predictions."""
-    said = [columns(_rows({**found, "controls": {}}, every=True))]
+    said = [columns(_rows({**found, "controls": {}}, None))]
     if found["missing_media"]["n"]:
         said.append(_missing(found))
     said += [f"all examples: {flag}" for flag, split in found.get("flags", {}).items() if not split["without"]]
@@ -59,15 +60,21 @@ def benchmark(where: Place) -> str:
     return f"{one.name}: {one.description}\n{tasks}{suites}compared by: {one.main}\n{suite.get(where)}"
 
 
-def _rows(benchmark: Mapping[str, Any], every: bool) -> list[dict[str, object]]:
-    rows = [_row(benchmark["name"], metric) for metric in _shown(benchmark["metrics"], every)]
-    for name, control in benchmark["controls"].items():
-        rows += [_row(f"{benchmark['name']} ({name})", metric) for metric in _shown(control["metrics"], every)]
-    return rows
+def _headline(benchmark: Mapping[str, Any]) -> Sequence[str]:
+    whole = any(not metric["task"] for metric in benchmark["metrics"])
+    return [""] if whole else benchmark["tasks"]
 
 
-def _shown(metrics: Sequence[Mapping[str, Any]], every: bool) -> list[Mapping[str, Any]]:
-    return [metric for metric in metrics if every or not metric["task"]]
+def _rows(benchmark: Mapping[str, Any], tasks: Sequence[str] | None) -> list[dict[str, object]]:
+    """A row for each metric of these tasks, of all where none are given."""
+    measured = {benchmark["name"]: benchmark["metrics"]}
+    measured |= {f"{benchmark['name']} ({name})": one["metrics"] for name, one in benchmark["controls"].items()}
+    return [
+        _row(name, metric)
+        for name, metrics in measured.items()
+        for metric in metrics
+        if tasks is None or metric["task"] in tasks
+    ]
 
 
 def _row(name: str, metric: Mapping[str, Any]) -> dict[str, object]:

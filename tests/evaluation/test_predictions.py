@@ -86,6 +86,11 @@ def test_everything_wrong_with_a_file_is_counted_and_named_and_the_rest_is_score
     assert (metric["value"], metric["n"], metric["n_parsed"]) == (0.25, 4, 1)
 
 
+def test_a_file_of_another_benchmark_is_refused_with_an_id_of_each(scored):
+    with pytest.raises(DataError, match="answers no example of `toy`: its ids are like 'sea-1', .* like 'n0'"):
+        scored(said("sea-1"), said("sea-2"))
+
+
 def test_an_id_with_half_a_surrogate_pair_can_be_named(scored):
     found = faults(scored(said("n0"), b'{"id": "n\\ud800", "response": "x"}'))
     assert found["an id that the benchmark does not have"] == (1, ["n?"])

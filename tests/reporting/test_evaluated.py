@@ -38,6 +38,14 @@ def test_controls_stand_beside_and_sub_tasks_in_the_file_alone():
     assert "chance 0.25" in lines[1]
 
 
+def test_a_benchmark_without_a_metric_of_the_whole_shows_the_sub_tasks_it_is_compared_by():
+    parts = [metric(0.5, "north"), metric(0.25, "south")]
+    found = measured(*parts, blind={"metrics": parts}) | {"tasks": ["north"]}
+    lines = evaluated.results({"benchmarks": [found], "not_asked": []}).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["benchmark", "sea", "sea (blind)"]
+    assert all("north" in line and "0.5000" in line for line in lines[1:])
+
+
 def test_a_value_of_nothing_is_a_dash():
     (_, line) = evaluated.results({"benchmarks": [measured(metric(None))], "not_asked": []}).splitlines()
     assert line.split()[:4] == ["sea", "accuracy", "–", "–"]

@@ -83,6 +83,11 @@ def stated_position(parsed: Mapping[str, Any] | None) -> Coordinates | None:
     return place
 
 
+def required_position(parsed: Mapping[str, Any] | None) -> Coordinates | None:
+    """`stated_position` where nothing else is asked for: fields that were given need it. Raises KeyError too."""
+    return None if parsed is None else stated_position({name: parsed[name] for name in ("latitude", "longitude")})
+
+
 def distance_km(example: Example, guess: tuple[float, float]) -> float:
     """Kilometres from the true position, which must be there, to a guess in degrees."""
     return great_circle_km(example.truth["latitude"], example.truth["longitude"], *guess)

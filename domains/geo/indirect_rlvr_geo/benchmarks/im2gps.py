@@ -17,7 +17,7 @@ from indirect_rlvr_geo.benchmarks.distances import (
     distance_metrics,
     distance_values,
     read_coordinates,
-    stated_position,
+    required_position,
 )
 from indirect_rlvr_geo.benchmarks.truths import Photos, cell, degrees, distinct, position, read_rows, truth_position
 
@@ -67,7 +67,7 @@ def parse(example: Example, response: Response) -> Mapping[str, Any] | None:
 
 def judge(example: Example, parsed: Mapping[str, Any] | None) -> Mapping[str, float]:
     """`distance_values`."""
-    return distance_values(example, stated_position(parsed))
+    return distance_values(example, required_position(parsed))
 
 
 def metrics(graded: Sequence[Graded]) -> Sequence[Metric]:

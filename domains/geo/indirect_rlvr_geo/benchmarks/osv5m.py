@@ -12,7 +12,7 @@ from indirect_rlvr_geo.benchmarks.distances import (
     PROMPT,
     distance_metrics,
     distance_values,
-    stated_position,
+    required_position,
 )
 from indirect_rlvr_geo.benchmarks.geocoding import GAZETTEER, nearest_country
 from indirect_rlvr_geo.benchmarks.truths import Photos, cell, distinct, position, read_rows, truth_position
@@ -50,7 +50,7 @@ def examples(folder: Path) -> Iterator[Example]:
 
 def judge(example: Example, parsed: Mapping[str, Any] | None) -> Mapping[str, float]:
     """`distance_values`, and `country`: whether the town nearest to the guess lies in the true country."""
-    guess = stated_position(parsed)
+    guess = required_position(parsed)
     values = distance_values(example, guess)
     if _has_country(example):
         values["country"] = float(guess is not None and nearest_country(*guess) == example.truth["country"])

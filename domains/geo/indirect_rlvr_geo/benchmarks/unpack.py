@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from indirect_rlvr.errors import ConfigError, DataError
-from indirect_rlvr.run import write_jsonl
+from indirect_rlvr.run import make_folder, write_jsonl
 from indirect_rlvr_geo.benchmarks.alone import command
 
 FOLDER = "images"
@@ -31,7 +31,7 @@ def unpack(target: Path, parquets: Sequence[Path]) -> int:
     DataError for a file that cannot be read and an image in a format of no use here.
     """
     folder = target.parent / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lines = [line for path in parquets for line in _lines(path, folder)]
     write_jsonl(target, lines)
     return len(lines)

@@ -104,8 +104,13 @@ def _position(where: str, row: Row) -> tuple[float | None, float | None]:
         return None, None
     found = position(latitude, longitude)
     if found is None:
-        swapped = position(longitude, latitude) is not None
-        hint = "the two look swapped" if swapped else "correct the row or leave it out"
+        lacking = next((name for name, written in (("lat", latitude), ("lon", longitude)) if not written), "")
+        if lacking:
+            hint = f"fill in `{lacking}`, or say which column it is with --set columns={lacking}:COLUMN"
+        elif position(longitude, latitude) is not None:
+            hint = "the two look swapped"
+        else:
+            hint = "correct the row or leave it out"
         raise DataError(
             f"{where} has latitude {latitude!r} and longitude {longitude!r}; expected degrees within ±90 and ±180: "
             f"{hint}"

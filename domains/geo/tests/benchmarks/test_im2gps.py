@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from indirect_rlvr import cli
 from indirect_rlvr.errors import ConfigError, DataError
 from indirect_rlvr.run import read_jsonl
-from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Response
+from indirect_rlvr.types import Benchmark, Example, Graded, Metric, Prompt, Response
 from indirect_rlvr_geo.benchmarks import im2gps, published
 from indirect_rlvr_geo.benchmarks.published import Published, read_published
 
@@ -55,6 +55,12 @@ def test_one_impossible_row_does_not_turn_a_right_table_round(tmp_path: Path) ->
     found = table(tmp_path, *rows, header="id,latitude,longitude")
     assert truths(found) == [{}, {"latitude": 31.9, "longitude": -120.1}, {"latitude": 0, "longitude": 0}]
     assert [example.flags for example in found] == [(im2gps.IMPOSSIBLE,), (), ()]
+
+
+def test_fields_without_coordinates_cannot_be_judged() -> None:
+    truth = {"latitude": 52.5, "longitude": 13.4}
+    with pytest.raises(KeyError, match="latitude"):
+        im2gps.judge(Example("a", "a", Prompt(("",)), truth), {"lat": 52.5, "lon": 13.4})
 
 
 def test_a_benchmark_that_is_named_and_has_no_photo_here_ends_with_exit_code_1(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_every_kind_of_table_gives_the_same_records(tmp_path: Path, made: Made, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"lat": ""}, "row 3 has latitude '' .*: fill in `lat`, or say .* --set columns=lat:COLUMN"),
         ({"lat": 103.8, "lon": 1.3}, "row 3 has latitude '103.8' .*: the two look swapped"),
         ({"lat": "north"}, "row 3 has latitude 'north' .*: correct the row"),
         ({"lat": "", "lon": ""}, "pair `p02` has no position, those before have one"),
