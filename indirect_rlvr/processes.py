@@ -94,7 +94,7 @@ def leave() -> None:
     """Part from the others at the end of a run that went well.
 
     They meet at the store last: of three processes one may be through with waiting for the group while the others are
-    not, and would break their connections by going.
+    not, and would break their connections by going. The first one goes after the others: it may hold the store.
     """
     global _store
     if count() == 1:
@@ -102,10 +102,12 @@ def leave() -> None:
     import torch
 
     wait()
-    if _store.add("through", 1) == count():
-        _store.set("all through", "")
-    _store.wait(["all through"], ARRIVAL)
+    _store.set(f"through {rank()}", "")
+    _store.wait([f"through {each}" for each in range(count())], ARRIVAL)
     torch.distributed.destroy_process_group()
+    _store.set(f"gone {rank()}", "")
+    if is_first():
+        _store.wait([f"gone {each}" for each in range(count())], ARRIVAL)
     _store = None
 
 

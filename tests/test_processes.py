@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,20 @@ def work() -> None:
 def other() -> None: ...
 
 app(["work"])
+"""
+
+LATE = """
+import os, time
+from indirect_rlvr import processes
+
+del os.environ["TORCHELASTIC_USE_AGENT_STORE"]
+os.environ["MASTER_PORT"] = "{port}"
+processes.join()
+if not processes.is_first():
+    kind = type(processes._store)
+    real = kind.wait
+    kind.wait = lambda *given: time.sleep(1) or real(*given)
+processes.leave()
 """
 
 
@@ -105,6 +120,19 @@ def test_they_know_what_the_first_says_and_what_each_has(do: Callable[..., tuple
     )
     assert codes == [0, 0], said
     assert [json.loads(text) for text in printed] == [["of 0", [0, 1], True, False, 5, 2]] * 2
+
+
+def test_the_first_goes_after_the_others_where_it_holds_what_they_meet_at(
+    tmp_path: Path, in_processes: Callable[..., list[subprocess.CompletedProcess[str]]]
+) -> None:
+    """As under a launcher that has no store of its own."""
+    path = tmp_path / "late.py"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path.write_text(LATE.format(port=port), "utf-8")
+    done = in_processes([str(path)], [str(path)])
+    assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * 2
 
 
 def test_alone_nothing_is_asked_of_anybody() -> None:

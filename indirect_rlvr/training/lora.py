@@ -53,7 +53,7 @@ def require_usable(recipe: Recipe) -> None:
     if recipe.parallel.strategy != "ddp":
         raise ConfigError(
             f"`parallel.strategy` is {recipe.parallel.strategy}, and adapters are neither merged nor resumed on "
-            'sharded weights; set parallel.strategy = "ddp", or model.lora.rank = 0'
+            'sharded weights; set parallel.strategy = "ddp", which is the same for one process, or model.lora.rank = 0'
         )
     if lora.dropout and not grpo.trl.get("disable_dropout") and grpo.shared_prefix and not grpo.shared_prefix_fallback:
         raise ConfigError(

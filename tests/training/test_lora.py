@@ -59,7 +59,8 @@ def randomised(policy: models.Policy, settings: Model = ADAPTED) -> PeftModel:
         (["model.lora.dropout=0.1"], "`model.lora.dropout` is 0.1, which draws another mask for each rollout"),
         (
             ['parallel.strategy="fsdp2"'],
-            "`parallel.strategy` is fsdp2, and adapters are neither merged nor resumed on sharded weights",
+            "`parallel.strategy` is fsdp2, and adapters are neither merged nor resumed on sharded weights; set "
+            'parallel.strategy = "ddp", which is the same for one process, or model.lora.rank = 0',
         ),
         (["sft.trl.use_peft=true"], "`sft.trl.use_peft` must not be set: set `[model.lora]`"),
         (["grpo.trl.peft_config={r=8}"], "`grpo.trl.peft_config` must not be set: set `[model.lora]`"),

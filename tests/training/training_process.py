@@ -22,6 +22,7 @@ from indirect_rlvr.config import Grpo, Health, Model, Parallel, Sft
 from indirect_rlvr.domain import Domain
 from indirect_rlvr.errors import RlvrError
 from indirect_rlvr.rewards.composite import Composite
+from indirect_rlvr.run import settle
 from indirect_rlvr.scaffolds import traces as scaffold
 from indirect_rlvr.training import grpo, sft
 from indirect_rlvr.training.checkpoints import Resume
@@ -116,6 +117,8 @@ def main(jobs: str) -> None:
     for job in json.loads(Path(jobs).read_text(encoding="utf-8")):
         try:
             found.append(train(Job(**job)))
+            if processes.is_first():
+                settle(Path(job["out"]))  # as a run does that has marked the stage
         except (RlvrError, KeyboardInterrupt) as error:
             found.append({"raised": type(error).__name__, "said": str(error)})
     Path(f"{jobs}.{processes.rank()}").write_text(json.dumps(found), encoding="utf-8")

@@ -12,6 +12,7 @@ from indirect_rlvr import engine, manifest
 from indirect_rlvr.run import file_digest
 from indirect_rlvr.training import base
 from indirect_rlvr.training.prime import prime
+from indirect_rlvr.training.tiny import ImageOnlyProcessor
 from indirect_rlvr_geo import skills
 from indirect_rlvr_geo.primer import SKILLS, primer
 from indirect_rlvr_geo.terrain import fits_block, is_held_out, load_terrain
@@ -31,6 +32,15 @@ def test_the_shipped_weights_are_small_and_are_the_ones_the_note_names() -> None
     assert weights.stat().st_size <= 8_000_000
     assert file_digest(weights) == shipped_note()["weights_sha256"]
     assert not [path.name for path in SHIPPED.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_the_shipped_processor_is_what_its_code_writes_for_whoever_has_torchvision(tmp_path: Path) -> None:
+    """Read by the stock classes there: an older one gave a tokenizer alone, which sees no image."""
+    assert SHIPPED is not None
+    ImageOnlyProcessor.from_pretrained(SHIPPED).save_pretrained(tmp_path)
+    assert "Qwen2VLVideoProcessor" in (SHIPPED / "processor_config.json").read_text(encoding="utf-8")
+    for name in ("processor_config.json", "chat_template.jinja", "tokenizer.json"):
+        assert (tmp_path / name).read_bytes() == (SHIPPED / name).read_bytes()
 
 
 def test_the_default_recipe_takes_the_shipped_weights() -> None:
