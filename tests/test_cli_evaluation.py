@@ -1,6 +1,7 @@
 """`rlvr eval`, `rlvr score` and `rlvr benchmarks` on the template domain, the model being a server in this process."""
 
 import json
+import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +10,8 @@ from threading import Thread
 import pytest
 from typer.testing import CliRunner, Result
 
-from indirect_rlvr import cli
+from indirect_rlvr import cli, lock
+from indirect_rlvr.errors import RunError
 from indirect_rlvr.evaluation.session import folder_name
 
 REPLY = json.dumps({"choices": [{"message": {"content": "<answer>A</answer>"}, "finish_reason": "stop"}]}).encode()
@@ -115,6 +117,14 @@ def test_an_unknown_benchmark_or_one_without_its_run_cannot_be_scored(tmp_path: 
     without = rlvr(*arguments, "--benchmark", "pulse", "--truth", str(tmp_path))
     assert without.exit_code == 2
     assert "`pulse` is made from held-out records: give --truth RUN" in without.stderr
+
+
+def test_a_second_evaluation_into_one_folder_is_refused_with_the_first_one_s_name(tmp_path: Path, server: str) -> None:
+    with lock.held(tmp_path / "out"):
+        second = evaluate(server, tmp_path / "out")
+    assert second.exit_code == RunError.exit_code
+    assert f"is in use by process {os.getpid()} on " in second.stderr
+    assert Handler.asked == 0
 
 
 def test_an_evaluation_is_written_printed_and_never_asked_twice(tmp_path: Path, server: str) -> None:

@@ -1,12 +1,13 @@
 """One `rlvr eval`: a model, a suite and a backend into a folder of answers and one results file."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from indirect_rlvr import processes
+from indirect_rlvr import lock, processes
 from indirect_rlvr.config import Recipe
 from indirect_rlvr.domain import Domain, installed, load_domain, recipe_path
 from indirect_rlvr.errors import ConfigError
@@ -15,7 +16,7 @@ from indirect_rlvr.evaluation.asking import Policy
 from indirect_rlvr.evaluation.backends.answers import Ask, Limits
 from indirect_rlvr.evaluation.measure import measure
 from indirect_rlvr.evaluation.prompt_controls import CONTROLS
-from indirect_rlvr.evaluation.suite import Place
+from indirect_rlvr.evaluation.suite import Place, Ready
 from indirect_rlvr.run import digest, file_digest
 from indirect_rlvr.training.base import REFERENCE
 from indirect_rlvr.types import Benchmark
@@ -61,7 +62,7 @@ def evaluate(
 
     A model folder of a run is asked targets from that run's held-out records; any other model's are made in
     `out/records`. Raises ConfigError for unknown names and a path without a model, DataError where the files of a
-    benchmark named itself are lacking, RunError where `out` holds another model's answers.
+    benchmark named itself are lacking, RunError where `out` holds another model's answers or is in use.
     """
     unknown = [name for name in controls if name not in CONTROLS]
     if unknown:
@@ -80,16 +81,26 @@ def evaluate(
         say(lost)
     places = [suite.place(each, data_root) for each in chosen if each.source is not None]
     suite.refuse_absent([where for where in places if where.benchmark.name in named])
-    if made_here := {each.name for each in chosen if each.source is None}:
-        views = Path(model).resolve().parent / "records" if own else _held_out(domain, recipe, out)
-        places = [each for each in held_out.places(domain, recipe, views) if each.benchmark.name in made_here] + places
-    found = [suite.ready(where, limit, recipe.seed) for where in places if not where.lacking]
+    with lock.held(out) if processes.is_first() else nullcontext():
+        if made_here := {each.name for each in chosen if each.source is None}:
+            views = Path(model).resolve().parent / "records" if own else _held_out(domain, recipe, out)
+            made = held_out.places(domain, recipe, views)
+            places = [each for each in made if each.benchmark.name in made_here] + places
+        absent = [where for where in places if where.lacking]
+        readies = _readies([where for where in places if not where.lacking], named, limit, recipe.seed, say)
+        about = {"domain": domain_name, "suite": wanted, "limit": limit, "settings": settings(asking, own)}
+        return measure(policy(model, asking, own), readies, absent, out, about, controls, recipe.seed)
+
+
+def _readies(
+    places: Sequence[Place], named: Collection[str], limit: int | None, seed: int, say: Callable[[str], None]
+) -> list[Ready]:
+    """The benchmarks with their examples, a line said of each; of those that were `named` the examples are required."""
+    found = [suite.ready(where, limit, seed) for where in places]
     readies = [suite.required(each) if each.place.benchmark.name in named else each for each in found]
     for ready in readies:
         say(f"{ready.place.benchmark.name}: {ready.fault or f'{len(ready.examples):,} examples'}")
-    absent = [where for where in places if where.lacking]
-    about = {"domain": domain_name, "suite": wanted, "limit": limit, "settings": settings(asking, own)}
-    return measure(policy(model, asking, own), readies, absent, out, about, controls, recipe.seed)
+    return readies
 
 
 def _held_out(domain: Domain, recipe: Recipe, out: Path) -> Path:

@@ -174,7 +174,11 @@ def _is_step(line: object) -> bool:
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
     numbers = {name: value for name, value in line.items() if isinstance(value, (int, float))}
-    return numbers.get("step_time", 0) >= 0 and all(abs(value) <= FARTHEST for value in numbers.values())
+    return (
+        line["step"] >= 0
+        and numbers.get("step_time", 0) >= 0
+        and all(abs(value) <= FARTHEST for value in numbers.values())
+    )
 
 
 def _size(run: Path) -> int:

@@ -106,7 +106,12 @@ def _processor(place: str, family: str, is_vision: bool) -> ProcessorMixin | Pre
         return tokenizer
     if family in VIDEO_PROCESSOR_FAMILIES and not is_torchvision_available():
         return load_processor(Path(place))
-    processor: ProcessorMixin = AutoProcessor.from_pretrained(place, trust_remote_code=False)
+    processor = AutoProcessor.from_pretrained(place, trust_remote_code=False)
+    if not isinstance(processor, ProcessorMixin):  # where its own is unknown or not there
+        raise RunError(
+            f"`{place}` holds a vision model and no processor for its images, only a {type(processor).__name__}; copy "
+            "processor_config.json and preprocessor_config.json from where the model comes from"
+        )
     return processor
 
 

@@ -30,6 +30,11 @@ def test_a_missing_weight_is_an_error_not_a_random_start(
     assert dropped.rsplit(".", 3)[-2] in str(error.value)
 
 
+def test_a_vision_model_without_a_processor_is_no_model_of_text(text_folder: Path) -> None:
+    with pytest.raises(RunError, match="and no processor for its images, only a Qwen2Tokenizer"):
+        models._processor(str(text_folder), "llava", True)
+
+
 def test_a_left_over_weight_is_an_error(text_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(text_folder, tmp_path, dirs_exist_ok=True)
     weights = load_file(tmp_path / "model.safetensors")

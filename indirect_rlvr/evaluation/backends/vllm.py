@@ -21,7 +21,7 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
 
     Greedy or sampled; vision placeholders and the other special tokens are never sampled. Images are shown as to the
     backend `transformers`, and so are the greedy answers in float32. `frames` is the size after the processor's own
-    resize. Raises RunError where vLLM is not installed.
+    resize. Raises RunError where vLLM is not installed or cannot take up the model.
     """
     try:
         import vllm
@@ -35,7 +35,13 @@ def asker(place: str | Path, limits: Limits, *, dtype: str = "bfloat16", batch: 
     from indirect_rlvr.training.base import resolve
 
     model = str(resolve(Path(place)) if Path(place).is_dir() else place)
-    engine, seen = vllm.LLM(model=model, dtype=dtype), _sizes(model)
+    try:
+        engine, seen = vllm.LLM(model=model, dtype=dtype), _sizes(model)
+    except Exception as error:  # its engine raises anything, also what its own process said last
+        raise RunError(
+            f"vLLM cannot take up `{model}`: {type(error).__name__}: {str(error)[:1000]}; see that the folder holds a "
+            "model and that memory is free, or take --backend transformers"
+        ) from error
     choices = {
         "temperature": limits.temperature,
         "repetition_penalty": 1.0,
