@@ -62,11 +62,12 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A domain and what a small sample of it became; records carry their splits."""
+    """A domain, how its pictures look, and what a small sample of it became; records carry their splits."""
 
     recipe: Recipe
     domain: Domain
     folder: Path
+    looks: Looks
     records: list[Record]
     tasks: list[ProxyTask]
 
@@ -81,7 +82,7 @@ def check(name: str, recipe: str = "default") -> list[CheckResult]:
     results: list[CheckResult] = []
     with TemporaryDirectory() as folder:
         with _entry(results, "loads") as seen:
-            world = _empty(name, path, Path(folder))
+            world = _loaded(name, path, Path(folder))
             seen.append(f"implements {', '.join(world.domain.hooks)}")
         for label, make in MAKERS:
             if not all(result.ok for result in results):
@@ -98,19 +99,23 @@ def check(name: str, recipe: str = "default") -> list[CheckResult]:
 def sample(name: str, folder: Path, recipe: str = "default", tasks: int = TASKS, records_read: int = RECORDS) -> World:
     """A domain and a small sample of its world, made in `folder` of at most so many records, with at most so many
     `tasks` of each split; raises RlvrError where there is none."""
-    world = _empty(name, recipe_path(name, recipe), folder)
+    world = _loaded(name, recipe_path(name, recipe), folder)
     return sampled(world.domain, world.recipe, folder, tasks, records_read)
 
 
 def sampled(domain: Domain, recipe: Recipe, folder: Path, tasks: int, records_read: int) -> World:
     """As `sample`, of a domain and a recipe that are loaded already; raises RlvrError where there is no task."""
-    world = World(recipe, domain, folder / "records", [], [])
-    return _form(_load(world, [], records_read), [], tasks)
+    return _form(_load(_empty(domain, recipe, folder), [], records_read), [], tasks)
 
 
-def _empty(name: str, path: Path, folder: Path) -> World:
+def _loaded(name: str, path: Path, folder: Path) -> World:
     resolved = load_recipe(path, [])
-    return World(resolved, load_domain(name, resolved.records), folder / "records", [], [])
+    return _empty(load_domain(name, resolved.records), resolved, folder)
+
+
+def _empty(domain: Domain, recipe: Recipe, folder: Path) -> World:
+    views = folder / "records"
+    return World(recipe, domain, views, Looks(views), [], [])
 
 
 @contextmanager
@@ -131,7 +136,7 @@ def _load(world: World, seen: list[str], limit: int = RECORDS) -> World:
     rows = islice(world.domain.load_records(world.folder, world.recipe.seed), limit)
     found, dropped = records.load(rows, world.folder)
     near = world.domain.neighbourhood()
-    split, buffered = splits.assign(found, near, world.recipe.seed, looks=Looks(world.folder))
+    split, buffered = splits.assign(found, near, world.recipe.seed, looks=world.looks)
     seen.append(f"{len(split)} records in {len({record.cluster for record in split})} clusters")
     seen += [f"{count} dropped: {why}" for why, count in (dropped | buffered).items() if count]
     return replace(world, records=split)
@@ -139,8 +144,8 @@ def _load(world: World, seen: list[str], limit: int = RECORDS) -> World:
 
 def _form(world: World, seen: list[str], limit: int = TASKS) -> World:
     recipe = world.recipe
-    near, looks = world.domain.neighbourhood(), Looks(world.folder)
-    sets, _ = negatives.form_sets(world.records, near, recipe.tasks.k, recipe.seed, looks=looks)
+    near = world.domain.neighbourhood()
+    sets, _ = negatives.form_sets(world.records, near, recipe.tasks.k, recipe.seed, looks=world.looks)
     tasks = proxy.make_tasks(
         world.domain,
         sets,

@@ -197,7 +197,7 @@ def report(
 ) -> None:
     """Write report.html and report.md of a run again.
 
-    From its files alone.
+    Only its files are read.
 
     \b
     rlvr report runs/geo
@@ -257,7 +257,7 @@ def reward_check(
 ) -> None:
     """Score gold, wrong, empty and hostile completions.
 
-    Of real tasks, with every reward term.
+    The tasks are real, and every reward term scores them.
 
     \b
     rlvr reward check template --rows 50

@@ -40,7 +40,7 @@ def lines_of_a_trace(task: ProxyTask, completion: Completion) -> Outcome:
 def world(tmp_path_factory: pytest.TempPathFactory) -> checks.World:
     """A sample of the template, which passes every check."""
     recipe = load_recipe(recipe_path("template", "default"), ["records.patients=40"])
-    empty = checks.World(recipe, a_domain(), tmp_path_factory.mktemp("world") / "records", [], [])
+    empty = checks._empty(a_domain(), recipe, tmp_path_factory.mktemp("world"))
     return checks._form(checks._load(empty, []), [])
 
 
@@ -268,6 +268,6 @@ def test_pictures_that_look_alike_are_found_before_a_run_finds_them(world: check
             yield Record(str(number), f"c{number}", {"film": View("film", "image", f"{number}.png")}, {})
 
     domain = a_domain(load_records=load_records, neighbourhood=lambda: None)
-    empty = checks.World(world.recipe, domain, tmp_path / "records", [], [])
+    empty = checks._empty(domain, world.recipe, tmp_path)
     with pytest.raises(DataError, match="the train split is empty without pictures of the test split"):
         checks._load(empty, [])

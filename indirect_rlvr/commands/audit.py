@@ -23,8 +23,8 @@ def audit(
 ) -> None:
     """See whether tasks can be won without the query.
 
-    Shortcut probes, splits, controls; without a model. Writes audit.json beside the tasks. Exit code 1 where they leak
-    or are not legal.
+    Shortcut probes, splits and controls need no model. audit.json is written beside the tasks. Exit code 1 where they
+    leak or are not legal.
 
     \b
     rlvr audit runs/geo

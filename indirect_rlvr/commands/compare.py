@@ -14,7 +14,7 @@ def compare(
 ) -> None:
     """Compare two evaluations item by item.
 
-    Says which target tasks improved.
+    It says which target tasks improved.
 
     \b
     rlvr compare evaluations/base evaluations/geo-r1
@@ -40,7 +40,7 @@ def transfer_matrix(
 ) -> None:
     """Write what each model gained on each target task.
 
-    As JSON, table and heat map.
+    The matrix is written as JSON, table and heat map.
 
     \b
     rlvr transfer-matrix evaluations/base evaluations/geo evaluations/geo-zero --out matrix

@@ -18,7 +18,7 @@ def difficulty(
 ) -> None:
     """Show accuracy against difficulty.
 
-    For every evaluated row of a run, or for one model.
+    It is that of every evaluated row of a run, or of one model.
 
     \b
     rlvr data difficulty runs/geo --out difficulty.svg

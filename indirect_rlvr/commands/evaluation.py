@@ -50,7 +50,8 @@ def evaluate(
 ) -> None:
     """Ask a model target tasks and published benchmarks.
 
-    Those of a domain; its answers are scored. Kill it and give the same command again: nothing is asked twice.
+    They are those of a domain, and the answers are scored. Kill it and give the same command again: nothing is asked
+    twice.
 
     \b
     rlvr eval --domain geo --model runs/geo/grpo
@@ -129,7 +130,7 @@ def benchmarks(
 ) -> None:
     """List the benchmarks of the installed domains.
 
-    With sizes, licences, where they come from, and what is lacking here.
+    The list has their sizes, licences, where they come from, and what is lacking here.
 
     \b
     rlvr benchmarks
