@@ -92,9 +92,7 @@ def open_image(folder: Path, content: str) -> Image.Image:
                 pixels = image.width * image.height
                 decoded = ImageOps.exif_transpose(image).convert("RGB") if pixels <= MAX_PIXELS else None
     except Image.DecompressionBombError as error:
-        raise DataError(
-            f"image {content!r:.200}: {error}; at most {MAX_PIXELS:,} pixels are read; scale it down"
-        ) from error
+        raise DataError(f"image {content!r:.200} has more than {MAX_PIXELS} pixels: {error} Scale it down") from error
     except Exception as error:  # decoders raise anything on torn bytes
         raise DataError(
             f"image {content!r:.200} does not decode: {type(error).__name__}: {error}; expected one of "

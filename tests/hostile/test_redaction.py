@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from indirect_rlvr import engine, lock
+from indirect_rlvr import changes, engine, lock
 from indirect_rlvr import manifest as manifests
 from indirect_rlvr.cli import app
 from indirect_rlvr.config import Recipe, load_recipe
@@ -104,8 +104,8 @@ def test_another_token_makes_no_stage_anew(prepared, tmp_path) -> None:
     run, _ = prepared
     overrides = ["grpo.trl.hub_token=other", "sft.trl.run_name=https://you@host.org/kept"]
     other, _ = engine.prepare("template", "default", overrides, tmp_path / "run")
-    assert [engine.parts(run, stage) for stage in engine.stages(run.recipe)] == [
-        engine.parts(other, stage) for stage in engine.stages(other.recipe)
+    assert [changes.parts(run, stage) for stage in engine.stages(run.recipe)] == [
+        changes.parts(other, stage) for stage in engine.stages(other.recipe)
     ]
 
 
