@@ -1,6 +1,7 @@
 """What every test starts from: one thread, no network; set before anything imports torch."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 Processes = Callable[..., "list[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """SIGHUP as a process of a terminal has it, in what the test starts too; under nohup it would stay ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

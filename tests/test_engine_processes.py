@@ -47,9 +47,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two") / "run"
     done = whole(folder, "--nproc", "2")
     assert done.returncode == 0, done.stderr
-    assert [line.partition("] ")[2].partition(":")[0] for line in done.stdout.splitlines()[::2]] == [
+    *stages, last = done.stdout.splitlines()
+    assert [line.partition("] ")[2].partition(":")[0] for line in stages[::2]] == [
         "records", "tasks", "scaffold", "base", "sft", "grpo", "evaluate", "report"
     ]  # fmt: skip
+    assert last == f"the report is {folder / 'report.html'}"
     return folder
 
 

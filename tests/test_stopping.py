@@ -48,6 +48,7 @@ def test_afterwards_a_signal_ends_at_once_again() -> None:
         send(signal.SIGTERM)
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_lost_terminal_is_noted_within_a_training_like_sigterm() -> None:
     with terminable(), deferred() as stop:
         send(signal.SIGHUP)

@@ -160,7 +160,7 @@ def test_sft_goes_on_in_any_pass_over_the_traces(
 ) -> None:
     tasks = make_tasks(8, "text")
     traces, _ = scaffold.build(domain, tasks, count=8, seed=0)
-    settings = Sft(steps=10, batch=2, save_steps=2, trl={"learning_rate": 1e-2})  # four steps are a pass
+    settings = Sft(steps=12, batch=2, save_steps=2, trl={"learning_rate": 1e-2})  # four steps are a pass
     write = checkpoints.write_json
 
     def crash(path: Path, value: object) -> None:

@@ -158,7 +158,9 @@ def test_every_stage_ends_well_and_a_second_time_does_nothing(done: Done) -> Non
     ]  # fmt: skip
     before = {path: file_digest(path) for path in done.folder.rglob("*") if path.suffix in (".jsonl", ".safetensors")}
     for count in (PROCESSES, 1):  # one process may look at what only several can make
-        assert [line.partition(": ")[2] for line in done.together(count)] == ["finished before, skipped"] * 8
+        *stages, last = done.together(count)
+        assert [line.partition(": ")[2] for line in stages] == ["finished before, skipped"] * 8
+        assert last == f"the report is {done.folder / 'report.html'}"
     assert {path: file_digest(path) for path in before} == before
 
 
