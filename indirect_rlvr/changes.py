@@ -38,17 +38,21 @@ def reason(run: Run, manifest: dict[str, Any], stage: Stage) -> str | None:
     return f"{OUT_OF_DATE}: {', '.join(changed) or 'the list of stages'} changed"
 
 
-def require_accepted(run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...]) -> None:
+def require_accepted(
+    run: Run, manifest: dict[str, Any], before: dict[str, str], plan: tuple[Stage, ...], anew: Collection[str]
+) -> None:
     """Raise ConfigError where finished stages would be made anew, or unfinished ones be made with other packages,
     another number of processes or other files than those before them wrote, unless that is accepted.
 
-    The number counts once a stage that is done together is finished; a training that was broken off looks for itself.
+    The stages named in `anew` are made again whatever their state. The number counts once a stage that is done
+    together is finished; a training that was broken off looks for itself.
     """
-    todo = {stage.name: why for stage in plan if (why := reason(run, manifest, stage))}
-    old = {name: why for name, why in todo.items() if why.startswith(OUT_OF_DATE)}
+    whys = {stage.name: why for stage in plan if (why := reason(run, manifest, stage))}
+    old = {name: why for name, why in whys.items() if why.startswith(OUT_OF_DATE)}
+    todo = {*whys, *anew}
     now = manifests.surroundings(manifest)
-    done = manifest["stages"]
-    matters = {"packages": bool(done), "processes": any(each.together and each.name in done for each in plan)}
+    kept = set(manifest["stages"]) - set(anew)
+    matters = {"packages": bool(kept), "processes": any(each.together and each.name in kept for each in plan)}
     changed = [name for name in now if matters[name] and todo and before.get(name) != now[name]]
     changed += _take_edited(run, manifest, todo) if todo else []
     if run.accept_changes or not (old or changed):

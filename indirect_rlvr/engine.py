@@ -115,7 +115,8 @@ def _execute(
     manifest = manifests.open_manifest(run.folder, run.recipe, recipe_name)
     before = manifests.surroundings(manifest)
     manifests.describe(manifest, run.recipe, recipe_name, manifests.pack_distribution(run.domain.module))
-    require_accepted(run, manifest, before, plan[: end + 1])
+    anew = [stage.name for stage in plan[start : end + 1]] if first else []
+    require_accepted(run, manifest, before, plan[: end + 1], anew)
     _settle(run, manifest, plan)
     write_text(run.folder / "recipe.toml", tomli_w.dumps(_without_none(redacted(run.recipe.model_dump()))))
     manifests.save(run.folder, manifest)
