@@ -62,7 +62,7 @@ def items(path: Path, main: str) -> dict[str, Item]:
     for number, row in enumerate(read_jsonl(path), 1):
         item = _item(row, main, f"`{path}` line {number}")
         if item.id in found:
-            raise DataError(f"`{path}` line {number}: item `{item.id}` is there twice; score the benchmark again")
+            raise DataError(f"`{path}` line {number}: item {item.id!r:.80} is there twice; score the benchmark again")
         found[item.id] = item
     return found
 

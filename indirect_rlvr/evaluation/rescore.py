@@ -89,7 +89,9 @@ def _checked(row: Any, place: str, tasks: Mapping[str, ProxyTask]) -> dict[str, 
     if not isinstance(row, dict) or any(not isinstance(row.get(name), kind) for name, kind in FIELDS.items()):
         raise DataError(f"{place} is not a rollout; expected an object with {', '.join(FIELDS)}: run the stage again")
     if row["task_id"] not in tasks:
-        raise DataError(f"{place} is of task `{row['task_id']}`, which tasks.jsonl does not hold; run the stage again")
+        raise DataError(
+            f"{place} is of task {row['task_id']!r:.80}, which tasks.jsonl does not hold; run the stage again"
+        )
     _check_values(row, place)
     return row
 

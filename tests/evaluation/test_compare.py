@@ -109,7 +109,7 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"id": "-1"}, "line 1: item `-1` is there twice|line 2: item `-1` is there twice"),
+        ({"id": "-1"}, "line 1: item '-1' is there twice|line 2: item '-1' is there twice"),
         ({"id": 5}, "line 1: `id` is missing or of another type"),
         ({"values": None}, "`values` is missing"),
         ({"values": {"correct": float("nan")}}, "NaN is no number of JSON"),

@@ -35,7 +35,8 @@ def _file(path: Path, *answers: tuple[str, str], key: str = "task_id") -> Path:
         ("{}", r"line 1: expected `text` and the id of a task as `task_id` or `id`"),
         ("3", r"line 1: expected `text`"),
         ('{"id": "t", "text": 3}', r"line 1: expected `text`"),
-        ('{"id": "other", "text": ""}', r"line 1 answers `other`, which is none of the 1 tasks"),
+        ('{"id": "other", "text": ""}', r"line 1 answers 'other', which is none of the 1 tasks"),
+        (f'{{"id": "{"x" * 5000}", "text": ""}}', r"line 1 answers 'x{79}, which is none of the 1 tasks"),
         ("", r"holds no answer; let a policy answer these tasks first"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_line_that_is_no_rollout_is_named(run: pipeline.Run, change: Callable[
 
 def test_a_rollout_of_no_task_is_named(run: pipeline.Run) -> None:
     lines(run.folder, lambda row: {**row, "task_id": "gone"})
-    with pytest.raises(DataError, match="line 1 is of task `gone`, which tasks.jsonl does not hold"):
+    with pytest.raises(DataError, match="line 1 is of task 'gone', which tasks.jsonl does not hold"):
         rescore(run.folder)
 
 
