@@ -55,8 +55,8 @@ def answered(tasks: Sequence[ProxyTask], path: Path) -> list[tuple[ProxyTask, bo
             raise DataError(f"`{path}` line {number}: expected `text` and the id of a task as `task_id` or `id`")
         if name not in by_id:
             raise DataError(
-                f"`{path}` line {number} answers {name!r:.80}, which is none of the {len(by_id)} tasks; give answers to "
-                "tasks of this run and split"
+                f"`{path}` line {number} answers {name!r:.80}, which is none of the {len(by_id)} tasks; give answers "
+                "to tasks of this run and split"
             )
         task = by_id[name]
         found.append((task, parse_answer(row["text"], task.labels) == task.answer))
