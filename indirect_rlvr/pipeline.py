@@ -227,11 +227,15 @@ def _grpo(run: Run, start: str, name: str) -> Counts:
 
 
 def _resume(run: Run, *data: Path) -> "Resume":
-    """What a training on the files `data` depends on; one that was broken off goes on with the same ones alone."""
+    """What a training on the files `data` depends on; one that was broken off goes on with the same ones alone.
+
+    Of a file that is missing whoever reads it says so.
+    """
     from indirect_rlvr.run import digest, file_digest
     from indirect_rlvr.training.checkpoints import Resume
 
-    return Resume({**run.identity, "data": digest([file_digest(path) for path in data])}, run.accept_changes)
+    held = [file_digest(path) for path in data if path.exists()]
+    return Resume({**run.identity, "data": digest(held)}, run.accept_changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -392,3 +392,8 @@ def test_a_training_that_was_broken_off_knows_the_data_it_was_on(tmp_path: Path)
     (tmp_path / "tasks.jsonl").write_text("{ }\n")
     now = pipeline._resume(prepared, tmp_path / "tasks.jsonl").identity
     assert [name for name in now if now[name] != before[name]] == ["data"]
+
+
+def test_a_file_of_answers_that_is_missing_is_left_to_whoever_reads_it(tmp_path: Path) -> None:
+    prepared, _ = engine.prepare("template", "default", SMALL, tmp_path)
+    assert pipeline._resume(prepared, tmp_path / "gone.jsonl").identity["data"]
